@@ -1,0 +1,186 @@
+"""What is written down: the run record (one run) and the compact record (one method x task x protocol).
+
+Records are facts. Everything the leaderboard prints is a pure function of compact records.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+RECORD_SCHEMA = "1"
+#: Raise it whenever a metric, the bootstrap or a test changes; rows of different versions never share a table.
+EVALUATOR_VERSION = "1"
+N_REPLICATES = 1000
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunIdentity(_Frozen):
+    """Everything that determines the scores of a run; its canonical JSON is hashed to the run's key.
+
+    Attributes:
+        fold: 0..4 under `cell+chrom`, 0 under `cell`.
+        method_code: sha256 of the sources that define the method.
+        config: configuration as JSON. seed: 0 for deterministic methods.
+        versions: versions of the packages that compute.
+    """
+
+    task: str
+    task_hash: str
+    protocol: str
+    episode_set: str
+    cell: str
+    fold: int
+    method: str
+    method_version: str
+    method_code: str
+    config: str
+    seed: int
+    budget: float
+    regime: str
+    balance: str
+    k: int
+    draws: int
+    evaluator: str
+    versions: dict[str, str]
+
+
+class Cost(_Frozen):
+    """Seconds of one core, and memory.
+
+    Attributes:
+        fit_s, score_s: wall seconds of the fit and of scoring this run. cpu_s: CPU seconds of both.
+        peak_memory_mb: peak resident memory of the fit's process.
+    """
+
+    fit_s: float
+    score_s: float
+    cpu_s: float
+    peak_memory_mb: float
+    n_parameters: int | None = None
+
+
+class EpisodeMetrics(_Frozen):
+    """Metrics of one draw; an undefined one is None and has a reason code."""
+
+    draw: int
+    metrics: dict[str, float | None]
+    reasons: dict[str, str] = {}
+
+
+class RunRecord(_Frozen):
+    """One fit scored under one regime, balance and k, over all draws; or why it failed.
+
+    Attributes:
+        scores_sha256: digest of the Parquet of scores beside the record (None if failed).
+    """
+
+    schema_version: str = RECORD_SCHEMA
+    key: str
+    identity: RunIdentity
+    status: Literal["ok", "failed"]
+    error: str | None = None
+    n: int
+    positives: int
+    episodes: tuple[EpisodeMetrics, ...] = ()
+    cost: Cost | None = None
+    scores_sha256: str | None = None
+    environment: dict[str, str] = {}
+
+
+class FoldFacts(_Frozen):
+    """Query size of one fold. `chance` is the exact expected AP of a random ranker; None if undefined."""
+
+    fold: int
+    n: int
+    positives: int
+    chance: float | None
+
+
+class CellEntry(_Frozen):
+    """One method in one held-out cell under one (regime, balance, k).
+
+    Attributes:
+        metrics: means over draws x seeds, e.g. "corrected" (the headline), "aupr", "chance", "pair_aupr",
+            "distance_aupr", "auroc", "precision_at_70", "fold_pooled_aupr", "brier", "ece", "f1_half", "f1_share".
+        reasons: reason codes of the metrics that are None.
+        interval: 95 % cluster-bootstrap interval of "corrected".
+        replicates: row of this entry in the Parquet of replicates, None if there are none.
+    """
+
+    cell: str
+    regime: str
+    balance: str
+    k: int
+    status: Literal["ok", "infeasible", "failed", "missing"]
+    reason: str | None = None
+    n: int
+    positives: int
+    folds: tuple[FoldFacts, ...]
+    draws: int
+    seeds: int
+    metrics: dict[str, float | None] = {}
+    reasons: dict[str, str] = {}
+    interval: tuple[float, float] | None = None
+    redrawn: int = 0
+    replicates: int | None = None
+
+
+class AcrossEntry(_Frozen):
+    """Metrics over all held-out cells of one (regime, balance, k): cell-pooled AUPR, swap AUC."""
+
+    regime: str
+    balance: str
+    k: int
+    metrics: dict[str, float | None]
+    reasons: dict[str, str] = {}
+
+
+class MethodFacts(_Frozen):
+    """What the leaderboard shows of a method. kind: method, control, or reference (ceiling, oracle)."""
+
+    name: str
+    summary: str
+    version: str
+    kind: Literal["method", "control", "reference"]
+    marks: str
+    reads: tuple[str, ...]
+    regimes: tuple[str, ...]
+    deterministic: bool
+    logits: bool
+    config: str
+
+
+class CompactRecord(_Frozen):
+    """All results of one method on one task under one protocol; small enough to commit.
+
+    Attributes:
+        headline_shots: "all" or "zero", from the task card.
+        cells: all held-out cells of the task in card order. tests: how often a held-out cell was scored.
+        overlap: per cell, shares of query rows whose gene / pair occurs in training (protocol `cell`).
+        cost: per (regime, balance, k) summed over folds, seeds and cells; environment: machine and versions.
+    """
+
+    schema_version: str = RECORD_SCHEMA
+    evaluator: str = EVALUATOR_VERSION
+    task: str
+    task_version: str
+    task_hash: str
+    headline_shots: str
+    protocol: str
+    episode_set: str
+    method: MethodFacts
+    cells: tuple[str, ...]
+    entries: tuple[CellEntry, ...]
+    across: tuple[AcrossEntry, ...]
+    run_keys: tuple[str, ...]
+    test_scorings: int
+    overlap: dict[str, dict[str, float]] = {}
+    cost: dict[str, float | None] = {}
+    command: str
+    commit: str
+    versions: dict[str, str]

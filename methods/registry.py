@@ -1,0 +1,83 @@
+"""The registry of methods, and how a method class is found again in another process."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from ..tasks.errors import EpishotError, MethodError
+from ..tasks.registry import Registry, load_reference
+from .base import Method, Reads, Regime
+
+M = TypeVar("M", bound=type[Method])
+
+
+def check_method_class(candidate: object) -> type[Method]:
+    """Return `candidate` if it is a complete method class.
+
+    Raises:
+        MethodError: it is not a `Method`, is abstract, or a declaration is missing or of the wrong kind.
+    """
+    label = getattr(candidate, "__qualname__", repr(candidate))
+    if not (isinstance(candidate, type) and issubclass(candidate, Method)):
+        raise MethodError(f"{label} is not a subclass of epishot.methods.Method.")
+    if inspect.isabstract(candidate):
+        missing = ", ".join(sorted(getattr(candidate, "__abstractmethods__", ())))
+        raise MethodError(f"{label} does not implement {missing}.")
+    for attribute in ("name", "summary", "reads", "regimes"):
+        if not hasattr(candidate, attribute):
+            raise MethodError(f"{label} does not declare `{attribute}`.")
+    for attribute, kind in (("reads", Reads), ("regimes", Regime)):
+        try:
+            {kind(value) for value in getattr(candidate, attribute)}
+        except (TypeError, ValueError):
+            allowed = ", ".join(member.value for member in kind)
+            raise MethodError(f"{label}.{attribute} must be a set of {allowed}.") from None
+    if not candidate.regimes:
+        raise MethodError(f"{label}.regimes is empty; declare at least one regime.")
+    return candidate
+
+
+METHODS: Registry[type[Method]] = Registry("method", group="epishot.methods", check=check_method_class)
+
+
+def register_method(cls: M) -> M:
+    """Class decorator: add a method to the registry under `cls.name`.
+
+    Raises:
+        MethodError: the class is incomplete. DuplicateNameError: the name is taken.
+    """
+    check_method_class(cls)
+    METHODS.add(cls.name, cls)
+    return cls
+
+
+def find_method(reference: str) -> type[Method]:
+    """Return the class that `reference` names: a registered name or `path/to/file.py:ClassName`.
+
+    Raises:
+        UnknownNameError: no such name. EpishotError: the file or class cannot be loaded.
+    """
+    if ":" in reference:
+        return check_method_class(load_reference(reference))
+    return METHODS.get(reference)
+
+
+def method_address(cls: type[Method]) -> str:
+    """A `module:Class` or `file.py:Class` reference from which a fresh process loads the class again.
+
+    Raises:
+        EpishotError: the class was made inside a function or an interactive session.
+    """
+    if "<locals>" in cls.__qualname__:
+        raise EpishotError(f"{cls.__qualname__} is defined inside a function; move it to the top of a module or file.")
+    module = sys.modules.get(cls.__module__)
+    file = getattr(module, "__file__", None)
+    if cls.__module__ == "__main__" or cls.__module__.startswith("epishot_file_"):
+        if file is None:
+            raise EpishotError(f"{cls.__qualname__} lives in an interactive session; save it to a file first.")
+        return f"{Path(file).resolve()}:{cls.__qualname__}"
+    return f"{cls.__module__}:{cls.__qualname__}"
