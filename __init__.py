@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
-    "EpishotError": "tasks",
-    "EpisodeSet": "tasks",
-    "Task": "tasks",
-    "TaskCard": "tasks",
-    "load_task": "tasks",
-    "register_task": "tasks",
-    "Method": "methods",
-    "PairTable": "methods",
-    "Supports": "methods",
-    "TrainTable": "methods",
-    "FitContext": "methods",
-    "SklearnMethod": "methods",
-    "register_method": "methods",
-}
+_TASKS = ("EpishotError", "EpisodeSet", "Task", "TaskCard", "load_task", "register_task")
 
-__all__ = ["__version__", *sorted(_PUBLIC)]
+__all__ = [
+    "EpishotError",
+    "EpisodeSet",
+    "FitContext",
+    "Method",
+    "PairTable",
+    "SklearnMethod",
+    "Supports",
+    "Task",
+    "TaskCard",
+    "TrainTable",
+    "__version__",
+    "load_task",
+    "register_method",
+    "register_task",
+]
 
 if TYPE_CHECKING:
     from .methods import FitContext, Method, PairTable, SklearnMethod, Supports, TrainTable, register_method
@@ -36,10 +37,11 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its subpackage on first access."""
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(f".{_PUBLIC[name]}", __name__), name)
+    if name in __all__:
+        subpackage = "tasks" if name in _TASKS else "methods"
+        return getattr(importlib.import_module(f".{subpackage}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+    return sorted({*globals(), *__all__})

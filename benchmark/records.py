@@ -1,4 +1,4 @@
-"""What is written down: the run record (one run) and the compact record (one method x task x protocol).
+"""What is written down: the run record (one run) and the compact record (method x task x protocol).
 
 Records are facts. Everything the leaderboard prints is a pure function of compact records.
 """
@@ -105,7 +105,7 @@ class CellEntry(_Frozen):
     """One method in one held-out cell under one (regime, balance, k).
 
     Attributes:
-        metrics: means over draws x seeds, e.g. "corrected" (the headline), "aupr", "chance", "pair_aupr",
+        metrics: means over draws x seeds: "corrected" (the headline), "aupr", "chance", "pair_aupr",
             "distance_aupr", "auroc", "precision_at_70", "fold_pooled_aupr", "brier", "ece", "f1_half", "f1_share".
         reasons: reason codes of the metrics that are None.
         interval: 95 % cluster-bootstrap interval of "corrected".

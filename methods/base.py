@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from enum import Enum
+from enum import StrEnum
 from typing import ClassVar
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 CONTRACT_VERSION = "1"
 
 
-class Reads(str, Enum):
+class Reads(StrEnum):
     """What a method looks at."""
 
     FEATURES = "features"  #: chromatin features of the pair
@@ -28,7 +28,7 @@ class Reads(str, Enum):
     CONTEXT = "context"  #: the cell's candidate list: which pairs were tabulated (marked C)
 
 
-class Regime(str, Enum):
+class Regime(StrEnum):
     """What a method may know of the held-out cell."""
 
     NONE = "none"  #: nothing (zero-shot, k = 0)
@@ -36,7 +36,7 @@ class Regime(str, Enum):
     LABELLED = "labelled"  #: k pairs with labels
 
 
-class Balance(str, Enum):
+class Balance(StrEnum):
     """How the support was drawn."""
 
     NATURAL = "natural"  #: as the pairs come

@@ -1,16 +1,16 @@
-"""Pairs as a float matrix: raw or per-cell ranked features, and log10 distance, in one place for all methods."""
+"""Pairs as a float matrix: raw or per-cell ranked features and log10 distance, in one place for all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 import numpy as np
 
 from .base import PairTable, TrainTable
 
 
-class Scale(str, Enum):
+class Scale(StrEnum):
     """How chromatin features are put on a common scale."""
 
     RAW = "raw"  #: the source's values
@@ -77,7 +77,11 @@ class FeatureMatrix:
 
 
 def _features(pairs: PairTable) -> np.ndarray:
-    return np.empty((pairs.n, 0), np.float32) if pairs.features is None else pairs.features.astype(np.float32, copy=False)
+    return (
+        np.empty((pairs.n, 0), np.float32)
+        if pairs.features is None
+        else pairs.features.astype(np.float32, copy=False)
+    )
 
 
 def _join(features: np.ndarray, pairs: PairTable) -> np.ndarray:

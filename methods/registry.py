@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,11 +72,15 @@ def method_address(cls: type[Method]) -> str:
         EpishotError: the class was made inside a function or an interactive session.
     """
     if "<locals>" in cls.__qualname__:
-        raise EpishotError(f"{cls.__qualname__} is defined inside a function; move it to the top of a module or file.")
+        raise EpishotError(
+            f"{cls.__qualname__} is defined inside a function; move it to the top of a module or file."
+        )
     module = sys.modules.get(cls.__module__)
     file = getattr(module, "__file__", None)
     if cls.__module__ == "__main__" or cls.__module__.startswith("epishot_file_"):
         if file is None:
-            raise EpishotError(f"{cls.__qualname__} lives in an interactive session; save it to a file first.")
+            raise EpishotError(
+                f"{cls.__qualname__} lives in an interactive session; save it to a file first."
+            )
         return f"{Path(file).resolve()}:{cls.__qualname__}"
     return f"{cls.__module__}:{cls.__qualname__}"

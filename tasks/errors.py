@@ -25,7 +25,9 @@ class TableError(EpishotError):
         self.problems = list(problems)
         shown = "\n".join(f"  - {problem}" for problem in self.problems[:20])
         more = f"\n  - and {len(self.problems) - 20} more" if len(self.problems) > 20 else ""
-        super().__init__(f"{where}: {len(self.problems)} problem(s) found, nothing was written.\n{shown}{more}")
+        super().__init__(
+            f"{where}: {len(self.problems)} problem(s) found, nothing was written.\n{shown}{more}"
+        )
 
 
 class SourceError(EpishotError):

@@ -75,7 +75,9 @@ class Registry(Generic[T]):
         check: called with every loaded object; raises `EpishotError` if it is not acceptable.
     """
 
-    def __init__(self, kind: str, group: str | None = None, check: Callable[[object], T] | None = None) -> None:
+    def __init__(
+        self, kind: str, group: str | None = None, check: Callable[[object], T] | None = None
+    ) -> None:
         self.kind = kind
         self.group = group
         self._check = check

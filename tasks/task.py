@@ -104,13 +104,18 @@ class Task:
         gene, n_genes = _factorise(table["gene_id"])
         pair = np.unique(element.astype(np.int64) * max(n_genes, 1) + gene, return_inverse=True)[1]
         chromosomes = sorted(
-            {c for name in ("enhancer_chrom", "promoter_chrom") for c in pc.unique(table[name]).to_pylist()} - {None, ""}
+            {c for name in ("enhancer_chrom", "promoter_chrom") for c in pc.unique(table[name]).to_pylist()}
+            - {None, ""}
         )
         chrom = _codes_in(table["enhancer_chrom"], chromosomes, "enhancer_chrom", missing=True)
         promoter_chrom = _codes_in(table["promoter_chrom"], chromosomes, "promoter_chrom", missing=True)
         start, end = (_integers(table[f"promoter_{side}"]) for side in ("start", "end"))
         tss = np.where((start >= 0) & (end >= 0), (start + end) // 2, -1)
-        bins = np.where((tss >= 0) & (promoter_chrom >= 0), promoter_chrom.astype(np.int64) * 10**9 + tss // PROMOTER_BIN_BP, -1)
+        bins = np.where(
+            (tss >= 0) & (promoter_chrom >= 0),
+            promoter_chrom.astype(np.int64) * 10**9 + tss // PROMOTER_BIN_BP,
+            -1,
+        )
         strand = np.zeros(n, dtype=np.int8)
         strand[_equal(table["promoter_strand"], "+")] = 1
         strand[_equal(table["promoter_strand"], "-")] = -1
@@ -192,7 +197,9 @@ def _hash_column(digest: hashlib._Hash, column: pa.ChunkedArray) -> None:
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         filled = pc.fill_null(array, "")
         digest.update(pc.binary_length(filled).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
-        digest.update(pc.binary_join(pa.array([filled.to_pylist()], pa.list_(pa.large_string())), "")[0].as_buffer())
+        digest.update(
+            pc.binary_join(pa.array([filled.to_pylist()], pa.list_(pa.large_string())), "")[0].as_buffer()
+        )
     elif pa.types.is_fixed_size_list(array.type):
         digest.update(np.ascontiguousarray(array.flatten().to_numpy(zero_copy_only=False)).tobytes())
     else:
@@ -207,8 +214,12 @@ def _factorise(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), len(encoded.dictionary)
 
 
-def _codes_in(column: pa.ChunkedArray, values: tuple[str, ...] | list[str], name: str, *, missing: bool = False) -> np.ndarray:
-    codes = pc.fill_null(pc.index_in(column, pa.array(list(values), pa.string())), -1).to_numpy().astype(np.int32)
+def _codes_in(
+    column: pa.ChunkedArray, values: tuple[str, ...] | list[str], name: str, *, missing: bool = False
+) -> np.ndarray:
+    codes = (
+        pc.fill_null(pc.index_in(column, pa.array(list(values), pa.string())), -1).to_numpy().astype(np.int32)
+    )
     if not missing and (codes < 0).any():
         bad = column[int(np.flatnonzero(codes < 0)[0])].as_py()
         raise EpishotError(f"Column {name!r} holds {bad!r}, which the card does not list.")
