@@ -1,0 +1,140 @@
+"""The board as files: Markdown, CSV and JSON, written together."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+from ..tasks.errors import EpishotError
+from .board import Board
+from .format import escape_csv
+from .markdown import board_markdown, cost_markdown, write_between_markers
+
+_KEY_COLUMNS = ("task", "protocol", "regime", "balance", "k", "method", "kind", "marks", "zero_shot", "group")
+
+
+def write_board(board: Board, folder: Path) -> list[Path]:
+    """Write LEADERBOARD.md, COST.md, leaderboard.csv and leaderboard.json into `folder`.
+
+    Returns:
+        The files written.
+
+    Raises:
+        EpishotError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / name for name in ("LEADERBOARD.md", "COST.md", "leaderboard.csv", "leaderboard.json")]
+        write_between_markers(paths[0], board_markdown(board), "# EPIShot leaderboard")
+        write_between_markers(paths[1], cost_markdown(board), "# What the leaderboard cost")
+        _replace(paths[2], board_csv(board))
+        _replace(paths[3], board_json(board))
+    except OSError as error:
+        raise EpishotError(f"The leaderboard cannot be written to {folder}: {error.strerror}.") from error
+    return paths
+
+
+def board_csv(board: Board) -> str:
+    """One line per table, row and cell, at full precision; `cell` is empty on macro lines."""
+    metrics = sorted(
+        {
+            name
+            for table in board.tables
+            for row in table.rows
+            for entry in row.entries.values()
+            for name in entry.metrics
+        }
+        | {name for table in board.tables for row in table.rows for name in row.metrics}
+    )
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*_KEY_COLUMNS, "cell", "status", "n", "positives", "low", "high", *metrics])
+    for line in _lines(board):
+        values = [line[name] for name in (*_KEY_COLUMNS, "cell", "status", "n", "positives", "low", "high")]
+        values += [line["metrics"].get(name) for name in metrics]
+        writer.writerow([escape_csv(value) if isinstance(value, str) else value for value in values])
+    return buffer.getvalue()
+
+
+def board_json(board: Board) -> str:
+    """The same lines as `board_csv`, with reasons and provenance, as JSON."""
+    provenance = [
+        record.model_dump(
+            include={
+                "task",
+                "task_version",
+                "task_hash",
+                "protocol",
+                "episode_set",
+                "evaluator",
+                "commit",
+                "command",
+                "versions",
+                "method",
+            }
+        )
+        for record in board.records
+    ]
+    return json.dumps({"rows": _lines(board), "provenance": provenance}, indent=1, allow_nan=False) + "\n"
+
+
+def _lines(board: Board) -> list[dict]:
+    lines = []
+    for table in board.tables:
+        key = table.key
+        for row in table.rows:
+            common = {
+                "task": key.task,
+                "protocol": key.protocol,
+                "regime": key.regime,
+                "balance": key.balance,
+                "k": key.k,
+                "method": row.name,
+                "kind": row.kind,
+                "marks": row.marks,
+                "zero_shot": row.zero_shot,
+                "group": row.group,
+            }
+            for head in table.cells:
+                entry = row.entries.get(head.cell)
+                status = "infeasible" if head.infeasible else ("ok" if entry else row.problems[head.cell])
+                low, high = entry.interval if entry and entry.interval else (None, None)
+                shown = entry if entry and not head.infeasible else None
+                lines.append(
+                    {
+                        **common,
+                        "cell": head.cell,
+                        "status": status,
+                        "n": head.n,
+                        "positives": head.positives,
+                        "low": low,
+                        "high": high,
+                        "metrics": dict(shown.metrics) if shown else {},
+                        "reasons": dict(shown.reasons) if shown else {},
+                    }
+                )
+            low, high = row.macro.interval() if row.macro else (None, None)
+            macro = {"corrected": row.macro.value if row.macro else None} | dict(row.metrics)
+            lines.append(
+                {
+                    **common,
+                    "cell": "",
+                    "status": "macro" if row.macro else (table.macro_reason or "incomplete"),
+                    "n": None,
+                    "positives": None,
+                    "low": low,
+                    "high": high,
+                    "metrics": macro,
+                    "reasons": {},
+                }
+            )
+    return lines
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

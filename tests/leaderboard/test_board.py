@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from epishot.leaderboard.board import build_board
+from epishot.leaderboard.export import board_csv, board_json, write_board
+from epishot.leaderboard.format import escape_csv, escape_markdown, number
+from epishot.leaderboard.markdown import BEGIN, END
+from epishot.leaderboard.terminal import print_board
+
+
+def rows_of(board, k):
+    (table,) = [t for t in board.tables if t.key.k == k]
+    return {row.name: row for row in table.rows}, table
+
+
+def test_macro_is_the_mean_of_corrected_values_and_replicates(make) -> None:
+    one = make("m", 0.4)
+    rows, _ = rows_of(build_board([one]), 0)
+    assert rows["m"].macro.value == pytest.approx(0.4)
+    np.testing.assert_allclose(rows["m"].macro.replicates, one.replicates[:2].mean(axis=0), rtol=1e-6)
+
+
+def test_order_groups_and_control_marks(make) -> None:
+    board = build_board(
+        [
+            make("good", 0.6),
+            make("twin", 0.5995, own_noise=0.01),
+            make("weak", 0.2005, own_noise=0.01),
+            make("base", 0.2, kind="control", regimes=("none",)),
+            make("listed", 0.3, kind="control", marks="TC", regimes=("none",)),
+            make("ceiling", 0.8, kind="reference", regimes=("none",)),
+        ]
+    )
+    rows, table = rows_of(board, 0)
+    assert [row.name for row in table.rows] == ["ceiling", "good", "twin", "listed", "weak", "base"]
+    assert {name: row.group for name, row in rows.items()} == {
+        "ceiling": None,
+        "good": 1,
+        "twin": 1,
+        "listed": 2,
+        "weak": 3,
+        "base": 3,
+    }
+    assert (table.best_control, table.best_plain_control) == ("listed", "base")
+    # Unmarked methods are compared with the best control that does not read the candidate list.
+    assert rows["good"].beats_control is True
+    assert rows["weak"].beats_control is False
+    assert rows["base"].beats_control is None
+
+
+def test_zero_shot_rows_stand_at_every_k(make) -> None:
+    board = build_board([make("m", 0.4), make("pooled", 0.5, regimes=("none",))])
+    rows, _ = rows_of(board, 16)
+    assert rows["pooled"].zero_shot
+    assert not rows["m"].zero_shot
+    assert rows["pooled"].macro.value == pytest.approx(0.5)
+
+
+def test_infeasible_cells_leave_the_macro_of_every_row(make) -> None:
+    gone = (("B", 16),)
+    board = build_board([make("m", 0.4, infeasible=gone), make("pooled", 0.5, regimes=("none",))])
+    rows, table = rows_of(board, 16)
+    assert table.macro_cells == ("A",)
+    assert table.cells[1].infeasible == "too few pairs"
+    np.testing.assert_allclose(
+        rows["pooled"].macro.replicates, make("pooled", 0.5, regimes=("none",)).replicates[0], rtol=1e-6
+    )
+
+
+def test_a_failed_cell_gives_no_macro_and_is_shown(make) -> None:
+    board = build_board([make("m", 0.4, failed=("B",)), make("ok", 0.3)])
+    rows, _ = rows_of(board, 0)
+    assert rows["m"].macro is None
+    assert rows["m"].group is None
+    assert rows["m"].problems == {"B": "failed: ValueError: boom"}
+    assert rows["ok"].group == 1
+
+
+def test_tiny_cells_have_no_macro_above_zero_shots(make) -> None:
+    board = build_board([make("m", 0.4, headline="zero"), make("a", 0.3, headline="zero")])
+    rows, table = rows_of(board, 16)
+    assert rows["m"].macro is None
+    assert "too small" in table.macro_reason
+    assert [row.name for row in table.rows] == ["m", "a"]
+    assert rows_of(board, 0)[0]["m"].macro is not None
+
+
+def test_files_are_equal_whatever_the_order_of_records_and_keep_text_around_the_markers(make, tmp_path: Path) -> None:
+    records = [make("m", 0.4), make("=cmd|x", 0.3), make("c", 0.1, kind="control", regimes=("none",))]
+    write_board(build_board(records), tmp_path / "one")
+    write_board(build_board(records[::-1]), tmp_path / "two")
+    for path in sorted((tmp_path / "one").iterdir()):
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+    board = tmp_path / "one" / "LEADERBOARD.md"
+    board.write_text(board.read_text().replace(BEGIN, "Kept.\n" + BEGIN).replace(END, END + "\nAlso kept."))
+    write_board(build_board(records[:1]), tmp_path / "one")
+    text = board.read_text()
+    assert "Kept." in text
+    assert "Also kept." in text
+    assert "cmd" not in text
+
+
+def test_cost_stays_out_of_the_leaderboard(make) -> None:
+    first, second = make("m", 0.4), make("m", 0.4)
+    second = type(second)(second.record.model_copy(update={"cost": {"fit_s": 99.0}}), second.replicates)
+    assert board_csv(build_board([first])) == board_csv(build_board([second]))
+    assert board_json(build_board([first])) == board_json(build_board([second]))
+
+
+def test_csv_and_json_hold_full_precision_and_no_formulas(make) -> None:
+    board = build_board([make("=evil()", 1 / 3)])
+    lines = list(csv.DictReader(io.StringIO(board_csv(board))))
+    assert lines[0]["method"] == "'=evil()"
+    assert float(lines[0]["corrected"]) == 1 / 3
+    rows = json.loads(board_json(board))["rows"]
+    assert rows[0]["reasons"] == {"brier": "no-logits"}
+    assert rows[2]["cell"] == ""
+    assert rows[2]["metrics"]["corrected"] == pytest.approx(1 / 3)
+
+
+def test_names_cannot_inject_markup() -> None:
+    assert escape_markdown("<b>|x_y`") == "&lt;b&gt;\\|x\\_y\\`"
+    assert escape_csv("@SUM(A1)") == "'@SUM(A1)"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.4123, ".412"), (-0.03, "-.030"), (1.0, "1.000"), (None, "n/a"), (-0.0001, ".000")]
+)
+def test_numbers(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_terminal_shows_every_row_and_infeasible_cells(make) -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_board(build_board([make("m", 0.4, infeasible=(("B", 16),)), make("other", 0.2)]), console)
+    text = console.export_text()
+    assert "infeasible" in text
+    assert text.count("other") == 2
