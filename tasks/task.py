@@ -195,11 +195,12 @@ def _hash_column(digest: hashlib._Hash, column: pa.ChunkedArray) -> None:
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
     digest.update(np.packbits(pc.is_valid(array).to_numpy(zero_copy_only=False)).tobytes())
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-        filled = pc.fill_null(array, "")
+        filled = pc.fill_null(array, "").cast(pa.large_string())
         digest.update(pc.binary_length(filled).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
-        digest.update(
-            pc.binary_join(pa.array([filled.to_pylist()], pa.list_(pa.large_string())), "")[0].as_buffer()
-        )
+        _, offsets, text = filled.buffers()
+        if len(filled) and text is not None:
+            ends = np.frombuffer(offsets, dtype=np.int64)[filled.offset :]
+            digest.update(memoryview(text)[ends[0] : ends[len(filled)]])
     elif pa.types.is_fixed_size_list(array.type):
         digest.update(np.ascontiguousarray(array.flatten().to_numpy(zero_copy_only=False)).tobytes())
     else:
