@@ -1,0 +1,198 @@
+"""The mechanistic simulator: genome and cells in, EP pairs with labels, ceiling and truth out.
+
+Per cell: motif content x TF concentration gives the mean of each element's latents; a Gaussian term is
+added; features are noisy linear readouts of the latents; contact decays with distance; U is a linear
+function of enhancer, promoter and contact; the coupling turns U into P(y=1 | x, c); labels are independent
+draws given the latents. Everything between sequence and U is linear and Gaussian, hence the exact ceiling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from scipy.special import expit
+
+from . import latents, measure, nuisance
+from .ceiling import expected_probability
+from .cells import Candidates, CellLine, candidate_list, make_cells
+from .couplings import BILINEAR, CellCoupling, couplings
+from .genome import Genome, build_genome
+from .settings import Coupling, Nuisance, Settings
+from .streams import stream
+
+_GENES_PER_PAIR = 0.32
+
+#: (7,) weights of the latents in U before standardisation.
+POTENTIAL = np.array([0.75, 0.2, -0.25, 0.45, 0.15, -0.2, 0.7])
+
+#: (7, 2) W of the bilinear term: what e(c) turns towards. Both columns are made orthogonal to POTENTIAL.
+_TURN = np.array([[0.8, 0.0], [0.0, 0.6], [0.0, 0.3], [-0.6, 0.4], [0.0, 0.5], [0.2, -0.3], [0.0, -0.5]])
+BILINEAR_WEIGHTS = _TURN - np.outer(POTENTIAL, POTENTIAL @ _TURN) / (POTENTIAL @ POTENTIAL)
+
+
+@dataclass(frozen=True)
+class CellRows:
+    """All rows of one cell; n rows.
+
+    Attributes:
+        cell: the cell line.
+        coupling: its true coupling.
+        candidates: its candidate pairs.
+        features: (n, F) float32, as published.
+        prior_mean: (n, 7) mean of the latents given sequence, distance and cell.
+        latent: (n, 7) the latents: enhancer, promoter (activity, architecture, repression each), contact.
+        centre: (7,) mean of `prior_mean` over the rows.
+        weight: (7,) weights of latent - centre in V, the quantity that enters the coupling.
+        potential: (n,) U: mean 0, variance 1 in expectation over the latents.
+        v_mean, v_sd: (n,) and scalar: V given all that a method may read is N(v_mean, v_sd^2).
+        oracle: (n,) P(y=1 | latents).
+        ceiling: (n,) P(y=1 | sequence, features, distance, cell).
+        label: (n,) int8.
+    """
+
+    cell: CellLine
+    coupling: CellCoupling
+    candidates: Candidates
+    features: np.ndarray
+    prior_mean: np.ndarray
+    latent: np.ndarray
+    centre: np.ndarray
+    weight: np.ndarray
+    potential: np.ndarray
+    v_mean: np.ndarray
+    v_sd: float
+    oracle: np.ndarray
+    ceiling: np.ndarray
+    label: np.ndarray
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What generated the labels; never part of the EP table. C cells, n rows in the table's order.
+
+    Attributes:
+        slope, offset: (C,) canonical a(c), b(c) with logit = a(c) U + b(c) (x-dependent: plus a(c) times the
+            bilinear term); NaN where the coupling is not affine in U.
+        potential: (n,) U of every row, mean 0 and variance 1 in every cell.
+        embedding: (C, 2) e(c) of the bilinear term, zero without one.
+        parameters: the coupling's own parameters, one mapping per cell.
+    """
+
+    slope: np.ndarray
+    offset: np.ndarray
+    potential: np.ndarray
+    embedding: np.ndarray
+    parameters: tuple[dict[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A finished simulation: settings, genome, and the rows of every cell."""
+
+    settings: Settings
+    genome: Genome
+    cells: tuple[CellRows, ...]
+
+    @property
+    def truth(self) -> Truth:
+        """Slopes, offsets and potentials that a method may be asked to recover."""
+        return Truth(
+            slope=np.array([rows.coupling.slope for rows in self.cells]),
+            offset=np.array([rows.coupling.offset for rows in self.cells]),
+            potential=np.concatenate([rows.potential for rows in self.cells]),
+            embedding=np.stack([rows.coupling.embedding for rows in self.cells]),
+            parameters=tuple(rows.coupling.parameters for rows in self.cells),
+        )
+
+
+def simulate(settings: Settings) -> Simulation:
+    """Run the simulator. The same settings give the same simulation, on any machine up to rounding."""
+    names = cell_names(settings)
+    genome = build_genome(settings.seed, ceil(_GENES_PER_PAIR * settings.pairs))
+    cells = make_cells(settings.seed, names)
+    rules = couplings(settings, np.array([cell.openness for cell in cells]))
+    codes = nuisance.codes(settings.seed, settings.cells)
+    rows = [
+        _simulate_cell(settings, genome, cell, rule, code)
+        for cell, rule, code in zip(cells, rules, codes.tolist(), strict=True)
+    ]
+    return Simulation(settings, genome, tuple(rows))
+
+
+def cell_names(settings: Settings) -> tuple[str, ...]:
+    """Names of the cells: S1, S2, ...; with the shortcut, the first is `shifted`."""
+    names = [f"S{number}" for number in range(1, settings.cells + 1)]
+    if settings.nuisance is Nuisance.SHORTCUT:
+        names[0] = nuisance.SHIFTED
+    return tuple(names)
+
+
+def _simulate_cell(
+    settings: Settings, genome: Genome, cell: CellLine, rule: CellCoupling, code: float
+) -> CellRows:
+    seed = settings.seed
+    side_mean = {
+        "enhancer": latents.programme_mean(cell, genome.enhancer_content),
+        "promoter": latents.programme_mean(cell, genome.promoter_content),
+    }
+    accessibility = side_mean["enhancer"][:, 0] / side_mean["enhancer"][:, 0].std()
+    pairs = candidate_list(seed, cell, genome, accessibility, settings.pairs)
+    index = {"enhancer": pairs.enhancer, "promoter": pairs.gene, "window": slice(None)}
+    side_mean["window"] = latents.contact_mean(pairs.distance)
+    variance = {
+        "enhancer": latents.LATENT_VARIANCE[latents.ENHANCER],
+        "promoter": latents.LATENT_VARIANCE[latents.PROMOTER],
+        "window": latents.LATENT_VARIANCE[latents.CONTACT],
+    }
+    prior, value, posterior, published = [], [], [], []
+    covariance = np.zeros((latents.WIDTH, latents.WIDTH))
+    block = {"enhancer": latents.ENHANCER, "promoter": latents.PROMOTER, "window": latents.CONTACT}
+    for side, mean in side_mean.items():
+        drawn = latents.draw(seed, cell, side, mean, variance[side])
+        readout = measure.measure(seed, cell, side, drawn.value)
+        known = measure.infer(side, mean, variance[side], readout)
+        covariance[block[side], block[side]] = known.covariance
+        rows = index[side]
+        prior.append(mean[rows])
+        value.append(drawn.value[rows])
+        posterior.append(known.mean[rows])
+        published.append(measure.publish(seed, cell, side, readout, settings.scale_sd)[rows])
+    if settings.nuisance is Nuisance.SHORTCUT:
+        published.append(nuisance.block(seed, cell.name, code, settings.pairs))
+    prior_mean, latent, posterior_mean = (np.hstack(parts) for parts in (prior, value, posterior))
+    centre = prior_mean.mean(axis=0)
+    potential_weight = _standard(POTENTIAL, prior_mean)
+    weight = potential_weight
+    if settings.coupling is Coupling.XDEPENDENT:
+        weight = weight + BILINEAR * _standard(BILINEAR_WEIGHTS @ rule.embedding, prior_mean)
+    v_mean = (posterior_mean - centre) @ weight
+    v_sd = float(np.sqrt(weight @ covariance @ weight))
+    oracle = expit(rule.logit((latent - centre) @ weight))
+    ceiling = expected_probability(rule.logit, v_mean, v_sd)
+    if settings.coupling is Coupling.NONE:
+        # Rounding that differs from row to row would rank rows that are all alike.
+        oracle = ceiling = np.full(settings.pairs, settings.prevalence)
+    labels = stream(seed, "label", settings.coupling.value, settings.nuisance.value, cell.name)
+    return CellRows(
+        cell=cell,
+        coupling=rule,
+        candidates=pairs,
+        features=np.hstack(published),
+        prior_mean=prior_mean,
+        latent=latent,
+        centre=centre,
+        weight=weight,
+        potential=(latent - centre) @ potential_weight,
+        v_mean=v_mean,
+        v_sd=v_sd,
+        oracle=oracle,
+        ceiling=ceiling,
+        label=(labels.random(settings.pairs) < oracle).astype(np.int8),
+    )
+
+
+def _standard(weight: np.ndarray, prior_mean: np.ndarray) -> np.ndarray:
+    """Scale weights so that weight . latent has variance 1 over the cell's rows and the Gaussian terms."""
+    return weight / np.sqrt(np.var(prior_mean @ weight) + weight**2 @ latents.LATENT_VARIANCE)
