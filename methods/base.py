@@ -15,6 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..tasks.errors import MethodError
+
 CONTRACT_VERSION = "1"
 
 
@@ -56,7 +58,8 @@ class PairTable:
         chrom: (n,) int32 chromosome code.
         enhancer_start, enhancer_end, tss: (n,) int64 bp, -1 where unknown.
         strand: (n,) int8 of the promoter: +1, -1, 0 unknown.
-        element, gene: (n,) int32 identities; given for `coordinates` and for `context`.
+        element, gene: (n,) int32 identities: shared over cells with `coordinates`, equal only within one
+            cell with `context` alone.
     """
 
     n: int
@@ -71,6 +74,12 @@ class PairTable:
     strand: np.ndarray | None = None
     element: np.ndarray | None = None
     gene: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name != "n" and value is not None and len(value) != self.n:
+                raise MethodError(f"PairTable.{f.name} has {len(value)} rows where n = {self.n}.")
 
     def take(self, rows: np.ndarray) -> PairTable:
         """The pairs `rows` (indices or mask), in that order."""

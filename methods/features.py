@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from ..tasks.errors import MethodError
 from .base import PairTable, TrainTable
 
 
@@ -22,21 +23,41 @@ def cell_ranks(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
     Ties share their average rank, as in scipy.stats.rankdata(method="average") / n when `values` are rows
     of `reference`. Feature scales differ between cells by up to two orders of magnitude; ranks mend that.
+    Missing values (NaN) stay NaN and count for nothing in `reference`.
 
     Args:
         values: (m, F) floats. reference: (n, F) floats: all pairs of the same cell.
 
     Returns:
-        (m, F) float32 in [0.5/n, 1].
+        (m, F) float32 in (0, 1], NaN where `values` are.
     """
-    n = reference.shape[0]
     out = np.empty(values.shape, dtype=np.float32)
     for column in range(values.shape[1]):
-        ordered = np.sort(reference[:, column])
-        low = np.searchsorted(ordered, values[:, column], side="left")
-        high = np.searchsorted(ordered, values[:, column], side="right")
-        out[:, column] = (low + np.maximum(high, low + 1) + 1) / (2 * n)
-    return np.clip(out, None, 1.0, out=out)
+        own = values[:, column]
+        known = reference[:, column]
+        known = known[~np.isnan(known)]
+        if values is reference and known.size == own.size:
+            out[:, column] = _own_ranks(own)  # a cell against itself: one sort, no searches
+            continue
+        n = known.size
+        known = np.sort(known)
+        low = np.searchsorted(known, own, side="left")
+        high = np.searchsorted(known, own, side="right")
+        ranks = np.minimum((low + np.maximum(high, low + 1) + 1) / (2 * max(n, 1)), 1.0)
+        out[:, column] = np.where(np.isnan(own), np.nan, ranks)
+    return out
+
+
+def _own_ranks(values: np.ndarray) -> np.ndarray:
+    """Average rank / n of (n,) values among themselves."""
+    n = values.size
+    order = np.argsort(values)
+    ordered = values[order]
+    start = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if n else np.empty(0, int)
+    end = np.append(start[1:], n)[: start.size]
+    ranks = np.empty(n, dtype=np.float64)
+    ranks[order] = np.repeat((start + end + 1) / (2 * max(n, 1)), end - start)
+    return ranks
 
 
 def log10_distance(distance: np.ndarray) -> np.ndarray:
@@ -47,6 +68,8 @@ def log10_distance(distance: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True)
 class FeatureMatrix:
     """Turns pairs into a matrix: F scaled features, then log10 distance (never ranked).
+
+    Missing features and unknown distances stay NaN; `Standardiser` turns them into the training mean.
 
     Attributes:
         scale: raw or rank. With `rank`, the method must declare `transductive`.
@@ -62,25 +85,57 @@ class FeatureMatrix:
             ranked = np.empty_like(features)
             for cell in range(train.n_cells):
                 rows = np.flatnonzero(train.cell == cell)
-                ranked[rows] = cell_ranks(features[rows], features[rows])
+                own = features[rows]
+                ranked[rows] = cell_ranks(own, own)
             features = ranked
         return _join(features, pairs)
 
     def of_cell(self, pairs: PairTable, cell_table: PairTable | None) -> np.ndarray:
-        """(n, F + 1) float32 of pairs of the held-out cell; ranks are taken within `cell_table`."""
+        """(n, F + 1) float32 of pairs of the held-out cell; ranks are taken within `cell_table`.
+
+        Raises:
+            MethodError: rank scaling without a cell table.
+        """
         features = _features(pairs)
         if self.scale is Scale.RANK:
             if cell_table is None:
-                raise ValueError("Rank scaling needs the cell table: declare the method transductive.")
-            features = cell_ranks(features, _features(cell_table))
+                raise MethodError("Rank scaling needs the cell table; declare `transductive = True`.")
+            reference = features if pairs is cell_table else _features(cell_table)
+            features = cell_ranks(features, reference)
         return _join(features, pairs)
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Zero mean, unit variance per column, learned once; missing values become the mean, that is 0.
+
+    Attributes:
+        mean, scale: (F,) float64; the scale of a constant column is 1, as in scikit-learn.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, matrix: np.ndarray) -> Standardiser:
+        """Learn from an (n, F) matrix, n >= 1, ignoring NaN; a column without any value has mean 0."""
+        known = ~np.isnan(matrix)
+        count = np.maximum(known.sum(axis=0), 1)
+        filled = np.where(known, matrix, 0.0).astype(np.float64)
+        mean = filled.sum(axis=0) / count
+        variance = (np.where(known, filled - mean, 0.0) ** 2).sum(axis=0) / count
+        # Rounding leaves a constant column with a variance near 1e-32, which must not be divided by.
+        constant = variance <= 10 * np.finfo(np.float64).eps * np.maximum(mean**2, np.finfo(np.float64).tiny)
+        return cls(mean=mean, scale=np.where(constant, 1.0, np.sqrt(variance)))
+
+    def __call__(self, matrix: np.ndarray) -> np.ndarray:
+        """Standardise an (m, F) matrix; returns float64 without NaN."""
+        return np.nan_to_num((matrix - self.mean) / self.scale, nan=0.0)
 
 
 def _features(pairs: PairTable) -> np.ndarray:
     return (
-        np.empty((pairs.n, 0), np.float32)
-        if pairs.features is None
-        else pairs.features.astype(np.float32, copy=False)
+        np.empty((pairs.n, 0), np.float32) if pairs.features is None else pairs.features.astype(np.float32, copy=False)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +13,10 @@ from ..tasks.registry import Registry, load_reference
 from .base import Method, Reads, Regime
 
 M = TypeVar("M", bound=type[Method])
+
+#: Names end up in file names, in URLs and behind `--methods a,b`.
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def check_method_class(candidate: object) -> type[Method]:
@@ -29,6 +34,8 @@ def check_method_class(candidate: object) -> type[Method]:
     for attribute in ("name", "summary", "reads", "regimes"):
         if not hasattr(candidate, attribute):
             raise MethodError(f"{label} does not declare `{attribute}`.")
+    if not (isinstance(candidate.name, str) and _NAME.fullmatch(candidate.name)):
+        raise MethodError(f"{label}.name is {candidate.name!r}; use lower-case letters, digits, '.', '_' and '-' only.")
     for attribute, kind in (("reads", Reads), ("regimes", Regime)):
         try:
             {kind(value) for value in getattr(candidate, attribute)}
@@ -37,6 +44,13 @@ def check_method_class(candidate: object) -> type[Method]:
             raise MethodError(f"{label}.{attribute} must be a set of {allowed}.") from None
     if not candidate.regimes:
         raise MethodError(f"{label}.regimes is empty; declare at least one regime.")
+    required = [
+        parameter.name
+        for parameter in list(inspect.signature(candidate.__init__).parameters.values())[1:]
+        if parameter.default is parameter.empty and parameter.kind not in _VARIADIC
+    ]
+    if required:
+        raise MethodError(f"{label}.__init__ has no default for {', '.join(required)}; give every one a default.")
     return candidate
 
 
@@ -71,16 +85,17 @@ def method_address(cls: type[Method]) -> str:
     Raises:
         EpishotError: the class was made inside a function or an interactive session.
     """
-    if "<locals>" in cls.__qualname__:
-        raise EpishotError(
-            f"{cls.__qualname__} is defined inside a function; move it to the top of a module or file."
-        )
     module = sys.modules.get(cls.__module__)
-    file = getattr(module, "__file__", None)
+    # A class made by `SklearnMethod.of` is found by the variable it was assigned to.
+    attribute = next((name for name, value in vars(module).items() if value is cls), None) if module else None
+    if attribute is None:
+        raise EpishotError(
+            f"{cls.__qualname__} is not a top-level name of {cls.__module__}, so that no other process can "
+            "import it; move it to the top of a module or file."
+        )
     if cls.__module__ == "__main__" or cls.__module__.startswith("epishot_file_"):
+        file = getattr(module, "__file__", None)
         if file is None:
-            raise EpishotError(
-                f"{cls.__qualname__} lives in an interactive session; save it to a file first."
-            )
-        return f"{Path(file).resolve()}:{cls.__qualname__}"
-    return f"{cls.__module__}:{cls.__qualname__}"
+            raise EpishotError(f"{cls.__qualname__} lives in an interactive session; save it to a file first.")
+        return f"{Path(file).resolve()}:{attribute}"
+    return f"{cls.__module__}:{attribute}"

@@ -57,14 +57,10 @@ def train_table(task: Task, rows: np.ndarray, reads: Set[Reads]) -> TrainTable:
     rows = np.asarray(rows, dtype=np.int64)
     label = task.columns.label[rows]
     if rows.size == 0 or (label < 0).any():
-        problem = (
-            "no training rows" if rows.size == 0 else f"{(label < 0).sum()} training rows without a label"
-        )
+        problem = "no training rows" if rows.size == 0 else f"{(label < 0).sum()} training rows without a label"
         raise EpishotError(f"Task {task.card.name!r} gave {problem}; train on labelled rows only.")
     cells, cell = np.unique(task.columns.cell[rows], return_inverse=True)
-    return TrainTable(
-        pairs=pair_table(task, rows, reads), label=label, cell=cell.astype(np.int32), n_cells=cells.size
-    )
+    return TrainTable(pairs=pair_table(task, rows, reads), label=label, cell=cell.astype(np.int32), n_cells=cells.size)
 
 
 def fit_context(task: Task, *, seed: int = 0, budget: float = 1.0) -> FitContext:
