@@ -18,16 +18,21 @@ class DuplicateNameError(EpishotError):
 
 
 class TableError(EpishotError):
-    """An EP table that breaks the schema; `problems` holds every finding, not only the first."""
+    """An EP table that breaks the schema.
 
-    def __init__(self, where: str, problems: Sequence[str]) -> None:
+    Attributes:
+        where: the file or source.
+        problems: one text per finding; long runs of one kind are cut short.
+        total: number of findings, those that were cut short included.
+    """
+
+    def __init__(self, where: str, problems: Sequence[str], total: int | None = None) -> None:
         self.where = where
         self.problems = list(problems)
+        self.total = len(self.problems) if total is None else total
         shown = "\n".join(f"  - {problem}" for problem in self.problems[:20])
-        more = f"\n  - and {len(self.problems) - 20} more" if len(self.problems) > 20 else ""
-        super().__init__(
-            f"{where}: {len(self.problems)} problem(s) found, nothing was written.\n{shown}{more}"
-        )
+        more = f"\n  - and {len(self.problems) - 20} more lines like these" if len(self.problems) > 20 else ""
+        super().__init__(f"{where}: {self.total} problem(s) found, nothing was written.\n{shown}{more}")
 
 
 class SourceError(EpishotError):
