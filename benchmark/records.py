@@ -76,7 +76,7 @@ class RunRecord(_Frozen):
     """One fit scored under one regime, balance and k, over all draws; or why it failed.
 
     Attributes:
-        scores_sha256: digest of the Parquet of scores beside the record (None if failed).
+        scores_sha256, scores_bytes: digest and size of the Parquet of scores beside the record (None if failed).
     """
 
     schema_version: str = RECORD_SCHEMA
@@ -89,16 +89,29 @@ class RunRecord(_Frozen):
     episodes: tuple[EpisodeMetrics, ...] = ()
     cost: Cost | None = None
     scores_sha256: str | None = None
+    scores_bytes: int | None = None
     environment: dict[str, str] = {}
 
 
 class FoldFacts(_Frozen):
-    """Query size of one fold. `chance` is the exact expected AP of a random ranker; None if undefined."""
+    """What the query of one fold is like, whatever the method.
+
+    Attributes:
+        chance: exact expected AP of a random ranker; None if undefined.
+        reason: reason code if average precision is undefined: the fold is then left out for every method.
+        pairs, positive_pairs: distinct enhancer-gene pairs. clusters: locus clusters, the bootstrap's unit.
+        distance_unmatched: positives that the distance-matched AUPR leaves out (no negative in their bin).
+    """
 
     fold: int
     n: int
     positives: int
     chance: float | None
+    reason: str | None = None
+    pairs: int = 0
+    positive_pairs: int = 0
+    clusters: int = 0
+    distance_unmatched: int = 0
 
 
 class CellEntry(_Frozen):
@@ -109,6 +122,7 @@ class CellEntry(_Frozen):
             "distance_aupr", "auroc", "precision_at_70", "fold_pooled_aupr", "brier", "ece", "f1_half", "f1_share".
         reasons: reason codes of the metrics that are None.
         interval: 95 % cluster-bootstrap interval of "corrected".
+        redrawn: resamples of the cell's folds that held one class only and were drawn again.
         replicates: row of this entry in the Parquet of replicates, None if there are none.
     """
 
@@ -163,6 +177,7 @@ class CompactRecord(_Frozen):
         cells: all held-out cells of the task in card order. tests: how often a held-out cell was scored.
         overlap: per cell, shares of query rows whose gene / pair occurs in training (protocol `cell`).
         cost: per (regime, balance, k) summed over folds, seeds and cells; environment: machine and versions.
+        replicates_sha256: digest of the replicates (little-endian float32, row by row) beside this record.
     """
 
     schema_version: str = RECORD_SCHEMA
@@ -181,6 +196,7 @@ class CompactRecord(_Frozen):
     test_scorings: int
     overlap: dict[str, dict[str, float]] = {}
     cost: dict[str, float | None] = {}
+    replicates_sha256: str = ""
     command: str
     commit: str
     versions: dict[str, str]
