@@ -16,13 +16,13 @@ from ..methods.base import Balance
 from ..tasks.errors import EpishotError
 from .across import across_metrics
 from .bootstrap import FoldScores, cell_replicates, resample_folds
+from .compact import replicates_digest
 from .interval import percentile_interval
 from .metrics import QUERY_METRICS, cell_value, mean_prevalence, query_metrics
 from .pooled import pooled_aupr
 from .query_facts import QueryFacts
 from .reasons import Reason, undefined
 from .records import N_REPLICATES, AcrossEntry, CellEntry, CompactRecord, MethodFacts
-from .replicates import replicates_digest
 from .run_scores import RunFailure, RunScores
 from .specs import Condition
 
