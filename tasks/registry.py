@@ -35,7 +35,7 @@ def load_reference(reference: str) -> object:
         module = _load_file(Path(target)) if target.endswith(".py") else importlib.import_module(target)
     except EpishotError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plugin that exits on import may not end the program
         raise EpishotError(f"Importing {target!r} failed: {type(error).__name__}: {error}") from error
     try:
         return getattr(module, attribute)
@@ -66,6 +66,10 @@ def _load_file(path: Path) -> object:
     return module
 
 
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "an installed package"
+
+
 class Registry(Generic[T]):
     """Names of one kind of thing ("task", "method", ...) and how to get each.
 
@@ -75,9 +79,7 @@ class Registry(Generic[T]):
         check: called with every loaded object; raises `EpishotError` if it is not acceptable.
     """
 
-    def __init__(
-        self, kind: str, group: str | None = None, check: Callable[[object], T] | None = None
-    ) -> None:
+    def __init__(self, kind: str, group: str | None = None, check: Callable[[object], T] | None = None) -> None:
         self.kind = kind
         self.group = group
         self._check = check
@@ -129,11 +131,18 @@ class Registry(Generic[T]):
         """Where an entry comes from, for humans."""
         entry = self._entries.get(name)
         if isinstance(entry, EntryPoint):
-            package = entry.dist.name if entry.dist is not None else "an installed package"
-            return f"{package} ({entry.value})"
+            return f"{_package(entry)} ({entry.value})"
         if isinstance(entry, str):
             return entry
         return f"{getattr(entry, '__module__', '?')}:{getattr(entry, '__qualname__', type(entry).__name__)}"
+
+    def reference(self, name: str) -> str | None:
+        """The `module:attribute` of an entry that is not loaded yet; None if it is loaded or unknown."""
+        self._scan()
+        entry = self._entries.get(name)
+        if isinstance(entry, EntryPoint):
+            return entry.value
+        return entry if isinstance(entry, str) else None
 
     def get(self, name: str) -> T:
         """Return the entry, importing it if need be.
@@ -156,7 +165,7 @@ class Registry(Generic[T]):
         try:
             loaded = entry.load() if isinstance(entry, EntryPoint) else load_reference(entry)
             checked = self._check(loaded) if self._check else loaded
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             cause = f"{type(error).__name__}: {error}"
             self._failures[name] = cause
             raise EpishotError(f"The {self.kind} {name!r} from {origin} cannot be loaded: {cause}") from error
@@ -176,7 +185,12 @@ class Registry(Generic[T]):
         if self._scanned:
             return
         self._scanned = True
-        for point in entry_points(group=self.group or ""):
+        # The package's own names come first, so that no other package can take one over.
+        own = __name__.partition(".")[0]
+        points = sorted(
+            entry_points(group=self.group or ""), key=lambda point: (point.value.partition(".")[0] != own, point.value)
+        )
+        for point in points:
             if point.name in self._entries and not self._same(self._entries[point.name], point):
                 self._failures[point.name] = (
                     f"{point.value} claims a name that is already taken by {self.origin(point.name)}"
