@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 
 class Feature(BaseModel):
@@ -16,7 +16,7 @@ class Feature(BaseModel):
         side: what the feature describes.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
     name: str = Field(min_length=1)
     unit: str = Field(min_length=1)
@@ -31,7 +31,7 @@ class Source(BaseModel):
         revision: commit or generator version; never a branch.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
     repository: str = Field(min_length=1)
     revision: str = Field(min_length=1)
@@ -52,7 +52,7 @@ class TaskCard(BaseModel):
         sequence_length: bases (enhancer, promoter) where the task has sequences.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     version: str = Field(min_length=1)
@@ -68,7 +68,7 @@ class TaskCard(BaseModel):
     activity: tuple[str, ...] = ()
     support_pool_chromosomes: tuple[str, ...] = Field(min_length=1)
     headline_shots: Literal["all", "zero"] = "all"
-    sequence_length: tuple[int, int] | None = None
+    sequence_length: tuple[PositiveInt, PositiveInt] | None = None
     coordinates: Literal["complete", "partial", "none"] = "complete"
     notes: tuple[str, ...] = ()
 
