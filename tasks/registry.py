@@ -85,6 +85,7 @@ class Registry(Generic[T]):
         self._check = check
         self._entries: dict[str, T | str | EntryPoint] = {}
         self._failures: dict[str, str] = {}
+        self._clashes: dict[str, str] = {}
         self._scanned = group is None
 
     def add(self, name: str, target: T | str) -> None:
@@ -124,11 +125,13 @@ class Registry(Generic[T]):
         return name in self._entries
 
     def failures(self) -> dict[str, str]:
-        """Entries that could not be loaded so far: name -> one-line cause."""
-        return dict(self._failures)
+        """Entries that could not be registered, or not be loaded so far: name -> one-line cause."""
+        self._scan()
+        return {**self._clashes, **self._failures}
 
     def origin(self, name: str) -> str:
         """Where an entry comes from, for humans."""
+        self._scan()
         entry = self._entries.get(name)
         if isinstance(entry, EntryPoint):
             return f"{_package(entry)} ({entry.value})"
@@ -192,7 +195,7 @@ class Registry(Generic[T]):
         )
         for point in points:
             if point.name in self._entries and not self._same(self._entries[point.name], point):
-                self._failures[point.name] = (
+                self._clashes[point.name] = (
                     f"{point.value} claims a name that is already taken by {self.origin(point.name)}"
                 )
                 continue
