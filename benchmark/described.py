@@ -1,0 +1,161 @@
+"""What the runner must know of a method before it runs, learnt without importing the method here.
+
+Importing one neural method costs seconds; the fork server has it loaded anyway. So a class is described
+in a child process, and the description is kept in the run store under the digest of its source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from ..methods.base import CONTRACT_VERSION, Method, Reads, Regime
+from ..methods.registry import METHODS, find_method, method_address
+from ..tasks.errors import MethodError
+from .method_code import method_code
+from .provenance import versions
+from .records import MethodFacts
+from .specs import MethodSpec
+
+if TYPE_CHECKING:
+    from .executor import Executor
+    from .store import RunStore
+
+
+class Description(BaseModel):
+    """A described method.
+
+    Attributes:
+        address: where a fresh process finds the class. code: digest of its source (see `method_code`).
+        arguments: constructor arguments as JSON. transductive: whether it is given the cell table.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: str
+    code: str
+    arguments: str
+    facts: MethodFacts
+    transductive: bool
+
+    @property
+    def name(self) -> str:
+        """The method's name on the leaderboard."""
+        return self.facts.name
+
+    @property
+    def reads(self) -> frozenset[Reads]:
+        """The declared columns."""
+        return frozenset(Reads(value) for value in self.facts.reads)
+
+    @property
+    def regimes(self) -> frozenset[Regime]:
+        """The declared regimes."""
+        return frozenset(Regime(value) for value in self.facts.regimes)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether one seed is enough."""
+        return self.facts.deterministic
+
+
+@dataclass(frozen=True)
+class Located:
+    """A method that was found but not yet imported."""
+
+    spec: MethodSpec
+    address: str
+    code: str
+
+
+def locate(spec: MethodSpec) -> Located:
+    """Find a method's source without importing it, where that is possible.
+
+    Raises:
+        UnknownNameError: no such method. EpishotError: no such file or class.
+    """
+    reference = spec.reference
+    if ":" not in reference:
+        address = METHODS.reference(reference) or method_address(METHODS.get(reference))
+    elif reference.rpartition(":")[0].endswith(".py"):
+        # Loaded here and now, so that a typing error in the file is told before anything runs.
+        address = method_address(find_method(reference))
+    else:
+        address = reference
+    return Located(spec, address, method_code(address))
+
+
+def describe(located: Located) -> Description:
+    """Import the class, build it with its arguments and write down what it declares.
+
+    Raises:
+        MethodError: the constructor refuses the arguments, or its configuration is not JSON.
+    """
+    cls = find_method(located.address)
+    try:
+        method = cls(**located.spec.arguments)
+    except Exception as error:
+        raise MethodError(
+            f"{cls.__qualname__} cannot be built with {located.spec.overrides}: {type(error).__name__}: {error}"
+        ) from error
+    try:
+        config = json.dumps(dict(method.config()), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise MethodError(f"{cls.__qualname__}.config() must return JSON values only: {error}") from error
+    return Description(
+        address=located.address,
+        code=located.code,
+        arguments=located.spec.overrides,
+        facts=_facts(cls, config, located.spec),
+        transductive=cls.transductive,
+    )
+
+
+def _facts(cls: type[Method], config: str, spec: MethodSpec) -> MethodFacts:
+    able = cls.capabilities()
+    # Two configurations of one method are two rows.
+    changed = ",".join(f"{key}={value}" for key, value in sorted(spec.arguments.items()))
+    return MethodFacts(
+        name=f"{cls.name}[{changed}]" if changed else cls.name,
+        summary=cls.summary,
+        version=cls.version,
+        kind="control" if able.control else "method",
+        marks=able.marks,
+        reads=tuple(sorted(read.value for read in able.reads)),
+        regimes=tuple(regime.value for regime in Regime if regime in able.regimes),
+        deterministic=able.deterministic,
+        logits=able.logits,
+        config=config,
+    )
+
+
+def describe_methods(specs: Sequence[MethodSpec], store: RunStore, executor: Executor) -> list[Description]:
+    """Describe methods, from the store where their source and arguments are known there.
+
+    Raises:
+        EpishotError: a method cannot be found, imported or built.
+    """
+    located = [locate(spec) for spec in specs]
+    keys = [_key(one) for one in located]
+    known = {key: found for key in keys if (found := store.description(key)) is not None}
+    new = [(key, one) for key, one in zip(keys, located, strict=True) if key not in known]
+    if new:
+        described = executor.call(_describe_all, [one for _, one in new])
+        for (key, _), description in zip(new, described, strict=True):
+            store.keep_description(key, description)
+            known[key] = description
+    return [known[key] for key in keys]
+
+
+def _describe_all(located: Sequence[Located]) -> list[Description]:
+    return [describe(one) for one in located]
+
+
+def _key(located: Located) -> str:
+    parts = [located.address, located.code, located.spec.overrides, CONTRACT_VERSION, *versions().values()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,90 @@
+"""Where a number comes from: versions, commit, machine, and the command from `epishot` on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+#: Packages whose version may change a score.
+COMPUTING_PACKAGES = ("epishot", "numpy", "scipy", "scikit-learn", "torch")
+#: Options whose value is a folder of the user's own and says nothing about the result.
+_FOLDER_OPTIONS = frozenset({"--store", "--board", "--out"})
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    found = [("python", ".".join(platform.python_version_tuple()[:2]))]
+    for package in COMPUTING_PACKAGES:
+        try:
+            found.append((package, version(package)))
+        except PackageNotFoundError:
+            found.append((package, "absent"))
+    return tuple(found)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python (minor) and of the packages that compute; nothing is imported for it."""
+    return dict(_versions())
+
+
+@cache
+def commit() -> str:
+    """Commit of the running source, marked `+changes` where Python files differ from it.
+
+    Where the package is not a git checkout, its version.
+    """
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return f"epishot {versions()['epishot']}"
+    try:
+        head = _git(root, "rev-parse", "HEAD").strip()
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", "*.py").strip()
+    except (OSError, subprocess.SubprocessError):
+        return f"epishot {versions()['epishot']}"
+    return f"{head}+changes" if changed else head
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout
+
+
+def environment() -> dict[str, str]:
+    """The machine in words: operating system, processor family and number of cores."""
+    return {
+        "platform": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "cores": str(os.cpu_count() or 1),
+    }
+
+
+def printable_command(arguments: Sequence[str]) -> str:
+    """The command from `epishot` on, without folders of this machine.
+
+    Args:
+        arguments: what followed the program's name.
+    """
+    kept: list[str] = ["epishot"]
+    skip = False
+    for argument in arguments:
+        if skip:
+            skip = False
+            continue
+        option, equals, value = argument.partition("=")
+        if option in _FOLDER_OPTIONS:
+            skip = not equals
+            continue
+        if equals and option.startswith("--"):
+            kept.append(f"{option}={_without_folders(value)}")
+        else:
+            kept.append(_without_folders(argument))
+    return " ".join(f"'{word}'" if " " in word else word for word in kept)
+
+
+def _without_folders(text: str) -> str:
+    return ",".join(part.replace("\\", "/").rpartition("/")[2] for part in text.split(","))
