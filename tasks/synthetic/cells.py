@@ -71,9 +71,7 @@ def occupancy(cell: CellLine, content: np.ndarray) -> np.ndarray:
     return drive / (1.0 + drive)
 
 
-def candidate_list(
-    seed: int, cell: CellLine, genome: Genome, accessibility: np.ndarray, pairs: int
-) -> Candidates:
+def candidate_list(seed: int, cell: CellLine, genome: Genome, accessibility: np.ndarray, pairs: int) -> Candidates:
     """Choose the cell's candidate pairs.
 
     An enhancer is listed more often where its sequence is accessible in the cell, a gene is expressed or

@@ -16,8 +16,10 @@ from .cells import CellLine
 from .streams import stream
 
 UNIT = "signal, arbitrary units with a cell-specific scale"
-_NOISE_SD = 0.4
-_LOG_GAIN = 0.6
+#: Standard deviation of the measurement noise; a readout's signal has a variance of about 1.
+NOISE_SD = 0.4
+#: Natural log of the published value per unit of readout.
+LOG_GAIN = 0.6
 
 
 class Readout(NamedTuple):
@@ -81,7 +83,7 @@ def measure(seed: int, cell: CellLine, side: str, latent: np.ndarray) -> np.ndar
     """(n, F_side) readouts of (n, k) latents: linear plus Gaussian measurement noise."""
     signal = latent @ loadings(side).T
     noise = stream(seed, "noise", side, cell.name).standard_normal(signal.shape)
-    return signal + _NOISE_SD * noise
+    return signal + NOISE_SD * noise
 
 
 def infer(side: str, prior_mean: np.ndarray, prior_variance: np.ndarray, readout: np.ndarray) -> Posterior:
@@ -94,7 +96,7 @@ def infer(side: str, prior_mean: np.ndarray, prior_variance: np.ndarray, readout
         readout: (n, F_side) readouts.
     """
     weight = loadings(side)
-    precision = 1.0 / _NOISE_SD**2
+    precision = 1.0 / NOISE_SD**2
     covariance = np.linalg.inv(np.diag(1.0 / prior_variance) + precision * weight.T @ weight)
     mean = (prior_mean / prior_variance + precision * readout @ weight) @ covariance
     return Posterior(mean, covariance)
@@ -103,4 +105,4 @@ def infer(side: str, prior_mean: np.ndarray, prior_variance: np.ndarray, readout
 def publish(seed: int, cell: CellLine, side: str, readout: np.ndarray, scale_sd: float) -> np.ndarray:
     """(n, F_side) float32 > 0: scale(cell, feature) x exp(gain x readout), as a signal track would show it."""
     draw = stream(seed, "scale", side, cell.name).standard_normal(readout.shape[1])
-    return np.exp(scale_sd * draw + _LOG_GAIN * readout).astype(np.float32)
+    return np.exp(scale_sd * draw + LOG_GAIN * readout).astype(np.float32)

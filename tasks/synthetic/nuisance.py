@@ -1,6 +1,6 @@
 """The shortcut block: features that tell the cell, and with it the prevalence, but nothing within a cell.
 
-Every cell has a code, evenly spread over [-1, 1], and its logit offset is proportional to the code. In all
+Every cell has a code, evenly spread over [-1, 1], and its logit offset grows linearly with the code. In all
 cells but the first, the block of every row equals code(cell) x direction + little noise: a model pooled over
 cells can lower its loss by reading prevalence off the block. In the first cell, named `shifted`, each row
 draws a code of its own from the whole range, independently of everything else: held out, the block varies
@@ -25,17 +25,25 @@ FEATURES: tuple[Feature, ...] = tuple(
     for number in range(1, 5)
 )
 
-#: Offset in logits of a cell with code 1.
-OFFSET_PER_CODE = 3.0
+_OFFSET_PER_CODE = 3.0
+_OFFSET_OF_CODE_0 = 1.5
 _DIRECTION = np.array([1.0, -0.8, 0.6, 1.2])
 _NOISE_SD = 0.1
 
 
 def codes(seed: int, cells: int) -> np.ndarray:
-    """(C,) codes in [-1, 1]; the first, of the shifted cell, is 0 and serves its prevalence only."""
-    code = 2.0 * spread_uniform(seed, "offset", cells) - 1.0
-    code[0] = 0.0
-    return code
+    """(C,) codes in [-1, 1]; the first, of the shifted cell, is unused."""
+    return 2.0 * spread_uniform(seed, "offset", cells) - 1.0
+
+
+def offsets(seed: int, cells: int) -> np.ndarray:
+    """(C,) logit offsets, increasing with the code; 0 in the shifted cell.
+
+    With the default slope and prevalence, the cells' prevalences range from about 0.04 to 0.4.
+    """
+    offset = _OFFSET_OF_CODE_0 + _OFFSET_PER_CODE * codes(seed, cells)
+    offset[0] = 0.0
+    return offset
 
 
 def block(seed: int, name: str, code: float, n: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from enum import Enum
+from enum import StrEnum
 
 from ..errors import EpishotError
 
@@ -13,7 +13,7 @@ GENERATOR_VERSION = "1"
 DEFAULT_PAIRS = 2000
 
 
-class Coupling(str, Enum):
+class Coupling(StrEnum):
     """How intrinsic potential U and cell form the logit of the label."""
 
     ADDITIVE = "additive"  #: (U - R(c)) / T
@@ -25,7 +25,7 @@ class Coupling(str, Enum):
     NONE = "none"  #: label independent of everything
 
 
-class Nuisance(str, Enum):
+class Nuisance(StrEnum):
     """Whether the table has a feature block without meaning for the label given the cell."""
 
     ABSENT = "absent"
@@ -56,8 +56,8 @@ class Settings:
     pairs: int = DEFAULT_PAIRS
     prevalence: float = 0.1
     slope: float = 3.0
-    slope_sd: float = 1.0
-    offset_sd: float = 0.35
+    slope_sd: float = 0.8
+    offset_sd: float = 0.25
     scale_sd: float = 0.35
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -129,67 +130,99 @@ def cell_names(settings: Settings) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _simulate_cell(
-    settings: Settings, genome: Genome, cell: CellLine, rule: CellCoupling, code: float
-) -> CellRows:
-    seed = settings.seed
-    side_mean = {
-        "enhancer": latents.programme_mean(cell, genome.enhancer_content),
-        "promoter": latents.programme_mean(cell, genome.promoter_content),
-    }
-    accessibility = side_mean["enhancer"][:, 0] / side_mean["enhancer"][:, 0].std()
-    pairs = candidate_list(seed, cell, genome, accessibility, settings.pairs)
-    index = {"enhancer": pairs.enhancer, "promoter": pairs.gene, "window": slice(None)}
-    side_mean["window"] = latents.contact_mean(pairs.distance)
-    variance = {
-        "enhancer": latents.LATENT_VARIANCE[latents.ENHANCER],
-        "promoter": latents.LATENT_VARIANCE[latents.PROMOTER],
-        "window": latents.LATENT_VARIANCE[latents.CONTACT],
-    }
-    prior, value, posterior, published = [], [], [], []
+class _Side(NamedTuple):
+    """One measured side of the pairs.
+
+    Attributes:
+        name: "enhancer", "promoter" or "window".
+        columns: its columns among the 7 latents.
+        mean: (m, k) prior mean of its m elements (window: of the n pairs).
+        rows: (n,) element of every row.
+    """
+
+    name: str
+    columns: slice
+    mean: np.ndarray
+    rows: np.ndarray
+
+
+class _Observed(NamedTuple):
+    """Latents of a cell's n rows, and what the measurements tell of them.
+
+    Attributes:
+        prior_mean: (n, 7) mean given sequence, distance and cell.
+        latent: (n, 7) the latents.
+        posterior_mean: (n, 7) mean given the features as well.
+        covariance: (7, 7) posterior covariance, the same for every row.
+        features: (n, F) float32, as published.
+    """
+
+    prior_mean: np.ndarray
+    latent: np.ndarray
+    posterior_mean: np.ndarray
+    covariance: np.ndarray
+    features: np.ndarray
+
+
+def _observe(settings: Settings, cell: CellLine, sides: list[_Side]) -> _Observed:
     covariance = np.zeros((latents.WIDTH, latents.WIDTH))
-    block = {"enhancer": latents.ENHANCER, "promoter": latents.PROMOTER, "window": latents.CONTACT}
-    for side, mean in side_mean.items():
-        drawn = latents.draw(seed, cell, side, mean, variance[side])
-        readout = measure.measure(seed, cell, side, drawn.value)
-        known = measure.infer(side, mean, variance[side], readout)
-        covariance[block[side], block[side]] = known.covariance
-        rows = index[side]
-        prior.append(mean[rows])
-        value.append(drawn.value[rows])
-        posterior.append(known.mean[rows])
-        published.append(measure.publish(seed, cell, side, readout, settings.scale_sd)[rows])
+    prior, value, posterior, published = [], [], [], []
+    for side in sides:
+        variance = latents.LATENT_VARIANCE[side.columns]
+        drawn = latents.draw(settings.seed, cell, side.name, side.mean, variance)
+        readout = measure.measure(settings.seed, cell, side.name, drawn.value)
+        known = measure.infer(side.name, side.mean, variance, readout)
+        covariance[side.columns, side.columns] = known.covariance
+        prior.append(side.mean[side.rows])
+        value.append(drawn.value[side.rows])
+        posterior.append(known.mean[side.rows])
+        features = measure.publish(settings.seed, cell, side.name, readout, settings.scale_sd)
+        published.append(features[side.rows])
+    return _Observed(np.hstack(prior), np.hstack(value), np.hstack(posterior), covariance, np.hstack(published))
+
+
+def _simulate_cell(settings: Settings, genome: Genome, cell: CellLine, rule: CellCoupling, code: float) -> CellRows:
+    seed, n = settings.seed, settings.pairs
+    enhancer = latents.programme_mean(cell, genome.enhancer_content)
+    promoter = latents.programme_mean(cell, genome.promoter_content)
+    pairs = candidate_list(seed, cell, genome, enhancer[:, 0] / enhancer[:, 0].std(), n)
+    sides = [
+        _Side("enhancer", latents.ENHANCER, enhancer, pairs.enhancer),
+        _Side("promoter", latents.PROMOTER, promoter, pairs.gene),
+        _Side("window", latents.CONTACT, latents.contact_mean(pairs.distance), np.arange(n)),
+    ]
+    seen = _observe(settings, cell, sides)
+    features = seen.features
     if settings.nuisance is Nuisance.SHORTCUT:
-        published.append(nuisance.block(seed, cell.name, code, settings.pairs))
-    prior_mean, latent, posterior_mean = (np.hstack(parts) for parts in (prior, value, posterior))
-    centre = prior_mean.mean(axis=0)
-    potential_weight = _standard(POTENTIAL, prior_mean)
+        features = np.hstack([features, nuisance.block(seed, cell.name, code, n)])
+    centre = seen.prior_mean.mean(axis=0)
+    potential_weight = _standard(POTENTIAL, seen.prior_mean)
     weight = potential_weight
     if settings.coupling is Coupling.XDEPENDENT:
-        weight = weight + BILINEAR * _standard(BILINEAR_WEIGHTS @ rule.embedding, prior_mean)
-    v_mean = (posterior_mean - centre) @ weight
-    v_sd = float(np.sqrt(weight @ covariance @ weight))
-    oracle = expit(rule.logit((latent - centre) @ weight))
+        weight = weight + BILINEAR * _standard(BILINEAR_WEIGHTS @ rule.embedding, seen.prior_mean)
+    v_mean = (seen.posterior_mean - centre) @ weight
+    v_sd = float(np.sqrt(weight @ seen.covariance @ weight))
+    oracle = expit(rule.logit((seen.latent - centre) @ weight))
     ceiling = expected_probability(rule.logit, v_mean, v_sd)
     if settings.coupling is Coupling.NONE:
         # Rounding that differs from row to row would rank rows that are all alike.
-        oracle = ceiling = np.full(settings.pairs, settings.prevalence)
+        oracle = ceiling = np.full(n, settings.prevalence)
     labels = stream(seed, "label", settings.coupling.value, settings.nuisance.value, cell.name)
     return CellRows(
         cell=cell,
         coupling=rule,
         candidates=pairs,
-        features=np.hstack(published),
-        prior_mean=prior_mean,
-        latent=latent,
+        features=features,
+        prior_mean=seen.prior_mean,
+        latent=seen.latent,
         centre=centre,
         weight=weight,
-        potential=(latent - centre) @ potential_weight,
+        potential=(seen.latent - centre) @ potential_weight,
         v_mean=v_mean,
         v_sd=v_sd,
         oracle=oracle,
         ceiling=ceiling,
-        label=(labels.random(settings.pairs) < oracle).astype(np.int8),
+        label=(labels.random(n) < oracle).astype(np.int8),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -39,8 +39,7 @@ def base_name(settings: Settings) -> str:
 def make_task(simulation: Simulation) -> Task:
     """Build the task; `references` holds "ceiling" and "oracle", nothing else of the truth is in it."""
     references = {
-        name: np.concatenate([getattr(rows, name) for rows in simulation.cells])
-        for name in ("ceiling", "oracle")
+        name: np.concatenate([getattr(rows, name) for rows in simulation.cells]) for name in ("ceiling", "oracle")
     }
     return Task(make_card(simulation.settings), _table(simulation), references)
 
@@ -99,9 +98,7 @@ def _table(simulation: Simulation) -> pa.Table:
         "pair_id": pa.array(
             [
                 "|".join(parts)
-                for parts in zip(
-                    cell.to_pylist(), enhancer_id.to_pylist(), transcript_id.to_pylist(), strict=True
-                )
+                for parts in zip(cell.to_pylist(), enhancer_id.to_pylist(), transcript_id.to_pylist(), strict=True)
             ]
         ),
         "cell": cell,
@@ -128,6 +125,6 @@ def _table(simulation: Simulation) -> pa.Table:
     return pa.table([array if isinstance(array, pa.Array) else pa.array(array) for array in arrays], schema=schema)
 
 
-def _text(values: Sequence[str] | object, index: np.ndarray) -> pa.Array:
+def _text(values: Iterable[str], index: np.ndarray) -> pa.Array:
     """Text column: `values` picked by row."""
-    return pa.array(list(values), pa.string()).take(pa.array(index))  # type: ignore[call-overload]
+    return pa.array(list(values), pa.string()).take(pa.array(index))
