@@ -55,14 +55,14 @@ def is_empty(array: pa.Array) -> np.ndarray:
     return mask_of(pc.equal(pc.fill_null(array, ""), ""))
 
 
-def read_text(column: pd.Series, name: str, problems: ProblemList) -> pa.Array:
-    """A text column as (n,) Arrow strings, null where missing."""
+def read_text(column: pd.Series, name: str, problems: ProblemList) -> pa.Array | None:
+    """A text column as (n,) Arrow strings, null where missing; None if it holds something else."""
     try:
         array = pa.array(column, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         other = np.array([not (isinstance(value, str) or value is None or value != value) for value in column])
         problems.add_rows(other, name, SourceValues(column), "is not text")
-        return pa.nulls(len(column), pa.string())
+        return None
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if pa.types.is_dictionary(array.type):
@@ -70,7 +70,7 @@ def read_text(column: pd.Series, name: str, problems: ProblemList) -> pa.Array:
     if pa.types.is_null(array.type) or pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         return array.cast(pa.string())
     problems.add(f"column {name!r} holds {array.type}, but must be text")
-    return pa.nulls(len(column), pa.string())
+    return None
 
 
 def read_number(column: pd.Series, name: str, problems: ProblemList) -> Number:
@@ -93,9 +93,11 @@ def read_number(column: pd.Series, name: str, problems: ProblemList) -> Number:
     return Number(np.where(unusable, 0.0, value), unusable, empty, source)
 
 
-def read_sequence(column: pd.Series, name: str, length: int, problems: ProblemList) -> pa.Array:
-    """A DNA column of `length` bases per row, upper-case A, C, G, T, N."""
-    array = read_text(column, name, problems).cast(pa.large_string())
+def read_sequence(column: pd.Series, name: str, length: int, problems: ProblemList) -> pa.Array | None:
+    """A DNA column of `length` bases per row, upper-case A, C, G, T, N; None if it is not text."""
+    array = read_text(column, name, problems)
+    if array is None:
+        return None
     source = SourceValues(column)
     filled = pc.fill_null(array, "")
     bases = mask_of(pc.match_substring_regex(filled, "^[ACGTN]*$"))

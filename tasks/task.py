@@ -218,9 +218,7 @@ def _factorise(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
 def _codes_in(
     column: pa.ChunkedArray, values: tuple[str, ...] | list[str], name: str, *, missing: bool = False
 ) -> np.ndarray:
-    codes = (
-        pc.fill_null(pc.index_in(column, pa.array(list(values), pa.string())), -1).to_numpy().astype(np.int32)
-    )
+    codes = pc.fill_null(pc.index_in(column, pa.array(list(values), pa.string())), -1).to_numpy().astype(np.int32)
     if not missing and (codes < 0).any():
         bad = column[int(np.flatnonzero(codes < 0)[0])].as_py()
         raise EpishotError(f"Column {name!r} holds {bad!r}, which the card does not list.")

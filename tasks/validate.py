@@ -71,8 +71,8 @@ def build_table(frame: pd.DataFrame, card: TaskCard, *, where: str, files: Seque
     present = set(frame.columns)
     arrays: dict[str, pa.Array] = {}
     for name in (*IDENTITY, *OPTIONAL_TEXT, "genome_build", "enhancer_chrom", "promoter_chrom"):
-        if name in present:
-            arrays[name] = read_text(frame[name], name, problems)
+        if name in present and (text := read_text(frame[name], name, problems)) is not None:
+            arrays[name] = text
     _check_text(frame, card, arrays, problems)
     _check_coordinates(frame, card, arrays, problems)
     if "distance" in present:
@@ -90,8 +90,8 @@ def build_table(frame: pd.DataFrame, card: TaskCard, *, where: str, files: Seque
     arrays["features"] = read_features(frame, card, problems)
     if card.sequence_length is not None:
         for name, length in zip(SEQUENCES, card.sequence_length, strict=True):
-            if name in present:
-                arrays[name] = read_sequence(frame[name], name, length, problems)
+            if name in present and (bases := read_sequence(frame[name], name, length, problems)) is not None:
+                arrays[name] = bases
     problems.raise_if_any()
     schema = arrow_schema(len(card.features), sequences=card.sequence_length is not None)
     fill = {"genome_build": card.genome_build, **dict.fromkeys(OPTIONAL_TEXT, "")}
@@ -152,14 +152,14 @@ def _check_coordinates(frame: pd.DataFrame, card: TaskCard, arrays: dict[str, pa
         given: dict[str, np.ndarray] = {}
         numbers: dict[str, Number] = {}
         for name in names:
-            if name not in frame.columns:
+            if name not in frame.columns or (name.endswith("chrom") and name not in arrays):
                 given[name] = np.zeros(len(frame), dtype=bool)
             elif name.endswith("chrom"):
                 given[name] = ~is_empty(arrays[name])
                 arrays[name] = pc.if_else(pa.array(given[name]), arrays[name], pa.scalar(None, pa.string()))
             else:
                 number = numbers[name] = read_number(frame[name], name, problems)
-                given[name] = ~number.unusable
+                given[name] = ~number.empty
                 whole = number.value == np.floor(number.value)
                 problems.add_rows(~whole, name, number.source, "is not a whole number")
                 problems.add_rows(number.value < 0, name, number.source, "is negative")
@@ -169,12 +169,12 @@ def _check_coordinates(frame: pd.DataFrame, card: TaskCard, arrays: dict[str, pa
                 arrays[name] = pa.array(np.where(large, 0, number.value).astype(np.int64), mask=number.unusable)
         start, end = numbers.get(names[1]), numbers.get(names[2])
         if start is not None and end is not None:
-            inverted = given[names[1]] & given[names[2]] & (end.value < start.value)
+            inverted = ~(start.unusable | end.unusable) & (end.value < start.value)
             problems.add_rows(inverted, names[2], end.source, f"is smaller than {names[1]}")
         for name in names:
             source = SourceValues(frame[name]) if name in frame.columns else [None] * len(frame)
             if card.coordinates == "complete":
-                gaps = ~given[name] & np.array(name in frame.columns)
+                gaps = ~given[name] & np.array(name in arrays)
                 problems.add_rows(gaps, name, source, "is empty, but the card says coordinates are complete")
             elif card.coordinates == "none":
                 problems.add_rows(given[name], name, source, "is given, but the card says coordinates are none")
