@@ -82,7 +82,7 @@ def _read(path: Path) -> tuple[CompactRecord, np.ndarray]:
     except (OSError, ValidationError) as error:
         raise EpishotError(
             f"{path} is not a compact record of this version ({str(error).splitlines()[0]}): "
-            "delete it or write it again with `epishot leaderboard`."
+            "delete it, and run its suite again with `epishot run`."
         ) from error
     try:
         replicates = _from_table(pq.read_table(_replicates_path(path)))

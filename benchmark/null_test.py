@@ -2,9 +2,10 @@
 
 On such a task the labels of a query are exchangeable given everything a method saw, so shuffling them gives
 the exact null distribution of every entry (method x cell x condition) at once. Each entry's corrected AUPR is
-standardised by the mean and spread of its own permutations; the largest |z| of the board is compared with the
-largest |z| of each permutation. All entries share the permutations, so their dependence is accounted for and
-the family-wise level holds (Westfall & Young, Resampling-Based Multiple Testing, 1993).
+standardised by the mean and spread of its own permutations (AP has a floor near P/n, so knowledge shows and
+its inversion hardly does); the largest |z| of the board is compared with the largest |z| of each permutation.
+All entries share the permutations, so their dependence is accounted for and the family-wise level holds
+(Westfall & Young, Resampling-Based Multiple Testing, 1993).
 """
 
 from __future__ import annotations
