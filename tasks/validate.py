@@ -199,26 +199,26 @@ def _check_pool(card: TaskCard, arrays: dict[str, pa.Array], problems: ProblemLi
 
 
 def _check_unique(arrays: dict[str, pa.Array], problems: ProblemList) -> None:
-    import pandas as pd
-
-    identity = pd.Series(arrays["pair_id"].to_numpy(zero_copy_only=False))
-    named = ~is_empty(arrays["pair_id"])
-    again = identity.duplicated().to_numpy() & named
-    if not again.any():
+    """A pair occurs once; a second row of it either repeats the first or contradicts its label."""
+    identity = arrays["pair_id"]
+    codes = pc.fill_null(identity, "").dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    distinct, first_of_code = np.unique(codes, return_index=True)
+    if len(distinct) == len(codes):
         return
-    rows = np.flatnonzero((identity.duplicated(keep=False)).to_numpy() & named)
-    first = dict(zip(identity.iloc[rows[::-1]], rows[::-1].tolist(), strict=True))
-    label = arrays["label"].to_pylist() if "label" in arrays else [None] * len(identity)
+    rows, first = np.arange(len(codes)), first_of_code[codes]
+    again = (rows != first) & ~is_empty(identity)
+    label = np.full(len(codes), -1)
+    if "label" in arrays:
+        label = pc.fill_null(arrays["label"], -1).to_numpy(zero_copy_only=False)
+    contradictory = again & (label != label[first])
+    shown = {-1: "none", 0: "0", 1: "1"}
 
-    def what(row: int) -> str:
-        other = first[identity.iloc[row]]
-        if label[row] != label[other]:
-            labels = f"label {label[row]} against {label[other]}"
-            return f"contradicts {problems.place(other)}: the same pair with {labels}"
-        return f"repeats {problems.place(other)}"
+    def contradicts(row: int) -> str:
+        labels = f"label {shown[int(label[row])]} against {shown[int(label[first[row]])]}"
+        return f"contradicts {problems.place(int(first[row]))}: the same pair with {labels}"
 
-    contradictory = np.zeros(len(identity), dtype=bool)
-    for row in np.flatnonzero(again):
-        contradictory[row] = label[row] != label[first[identity.iloc[row]]]
-    problems.add_rows(contradictory, "pair_id", SourceValues(identity), what)
-    problems.add_rows(again & ~contradictory, "pair_id", SourceValues(identity), what)
+    source = identity.to_pylist()
+    problems.add_rows(contradictory, "pair_id", source, contradicts)
+    problems.add_rows(
+        again & ~contradictory, "pair_id", source, lambda row: f"repeats {problems.place(int(first[row]))}"
+    )
