@@ -1,0 +1,3 @@
+"""Not a method at all."""
+
+NUMBER = 3
