@@ -44,6 +44,12 @@ def make_task(simulation: Simulation) -> Task:
     return Task(make_card(simulation.settings), _table(simulation), references)
 
 
+def _ten_digits(probability: np.ndarray) -> np.ndarray:
+    """Round to ten significant digits, so that the last bits of another machine do not change the task's hash."""
+    scale = 10.0 ** (9 - np.floor(np.log10(probability)))
+    return np.round(probability * scale) / scale
+
+
 def make_card(settings: Settings) -> TaskCard:
     """Card of the task that `settings` yield."""
     has_shortcut = settings.nuisance is Nuisance.SHORTCUT

@@ -17,6 +17,8 @@ from epishot.tasks import synthetic
 from epishot.tasks.errors import EpishotError
 from epishot.tasks.splits import FOLDS, Protocol, cell_splits
 from epishot.tasks.synthetic.genome import ENHANCER_BP, MAX_DISTANCE_BP, MIN_DISTANCE_BP, PROMOTER_BP
+from epishot.tasks.synthetic.settings import Coupling, Settings
+from epishot.tasks.synthetic.simulate import simulate
 from epishot.tasks.task import Task
 from epishot.tasks.validate import build_table
 
@@ -93,6 +95,14 @@ def test_more_cells_leave_the_first_ones_as_they_were(factory: object) -> None:
     assert many.table.slice(0, len(few)).equals(few.table)
     for name, scores in few.references.items():
         np.testing.assert_array_equal(many.references[name][: len(few)], scores)
+
+
+def test_references_are_those_of_the_simulation_to_ten_digits() -> None:
+    task = synthetic.additive(pairs=300)
+    for name, scores in task.references.items():
+        exact = np.concatenate([getattr(rows, name) for rows in simulate(Settings(Coupling.ADDITIVE, pairs=300)).cells])
+        np.testing.assert_allclose(scores, exact, rtol=1e-9, atol=0)
+        np.testing.assert_array_equal(np.argsort(scores, kind="stable"), np.argsort(exact, kind="stable"))
 
 
 def test_variants_share_loci_sequences_and_features() -> None:
