@@ -1,0 +1,103 @@
+"""A small multilayer perceptron as a pure function, and the optimiser loop that its users share.
+
+Weights live in a dictionary rather than in a module, so that one set, or a batch of sets (one per task),
+goes through the same function: that is what MAML's inner loop and its batched scoring need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+#: `weight0` (..., in, out), `bias0` (..., out), `weight1`, ... with shared leading dimensions.
+Parameters = Mapping[str, Tensor]
+
+#: Rows that one forward pass of `mlp_in_chunks` takes: hidden layers then stay in the processor's cache.
+_CHUNK_ROWS = 2048
+
+
+def init_mlp(sizes: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """Weights of an MLP with `sizes` = (input, hidden..., output) units.
+
+    Weights and biases are uniform in +-1/sqrt(fan-in), drawn from `generator` alone.
+    """
+    parameters: dict[str, Tensor] = {}
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+        bound = fan_in**-0.5
+        for name, shape in ((f"weight{layer}", (fan_in, fan_out)), (f"bias{layer}", (fan_out,))):
+            parameters[name] = (torch.rand(shape, generator=generator, dtype=dtype) * 2 - 1) * bound
+    return parameters
+
+
+def mlp(parameters: Parameters, inputs: Tensor) -> Tensor:
+    """The network: affine layers with SiLU between them, the last one linear.
+
+    SiLU is smooth: second-order meta-gradients exist everywhere, which ReLU would not give.
+
+    Args:
+        parameters: as made by `init_mlp`, or with leading batch dimensions B.
+        inputs: (..., n, in), broadcast against B.
+
+    Returns:
+        (*B, n, out).
+    """
+    depth = len(parameters) // 2
+    hidden = inputs
+    for layer in range(depth):
+        hidden = hidden @ parameters[f"weight{layer}"] + parameters[f"bias{layer}"].unsqueeze(-2)
+        if layer + 1 < depth:
+            hidden = torch.nn.functional.silu(hidden)
+    return hidden
+
+
+@torch.no_grad()
+def mlp_in_chunks(parameters: Parameters, inputs: Tensor) -> Tensor:
+    """`mlp` without gradients for (n, in) inputs of any length, in bounded memory: (*B, n, out)."""
+    chunks = inputs.split(_CHUNK_ROWS) if len(inputs) else (inputs,)
+    return torch.cat([mlp(parameters, chunk) for chunk in chunks], dim=-2)
+
+
+def count(parameters: Parameters) -> int:
+    """Number of scalars in a set of parameters."""
+    return sum(tensor.numel() for tensor in parameters.values())
+
+
+def optimise(
+    parameters: Parameters,
+    loss: Callable[[dict[str, Tensor]], Tensor],
+    *,
+    steps: int,
+    learning_rate: float,
+    weight_decay: float,
+) -> dict[str, Tensor]:
+    """Minimise a stochastic loss by AdamW under a one-cycle learning rate (10 % warm-up, cosine decay).
+
+    Args:
+        parameters: the start; not changed.
+        loss: draws its own minibatch and returns a scalar; called once per step.
+        steps: number of updates, fixed in advance.
+        learning_rate: the peak.
+        weight_decay: decoupled decay of the weight matrices; biases and scalars are not decayed.
+
+    Returns:
+        Detached copies after the last step.
+    """
+    live = {name: tensor.detach().clone().requires_grad_() for name, tensor in parameters.items()}
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [t for t in live.values() if t.ndim >= 2], "weight_decay": weight_decay},
+            {"params": [t for t in live.values() if t.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=learning_rate,
+    )
+    # The one-cycle schedule is undefined for fewer than three steps; extra total steps only slow its decay.
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=max(steps, 10), pct_start=0.1)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss(live).backward()
+        optimiser.step()
+        schedule.step()
+    return {name: tensor.detach() for name, tensor in live.items()}
