@@ -57,11 +57,10 @@ class Distance(_Control):
 
     def fit(self, train: TrainTable, context: FitContext) -> None:
         """Check that there are distances."""
-        if train.pairs.distance is None:
-            raise MethodError("The task gives no distances, so that the control `distance` does not apply.")
+        train.pairs.column("distance")
 
     def _score(self, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
-        return -np.nan_to_num(query.distance, nan=_BEYOND_GENOME_BP)
+        return -np.nan_to_num(query.column("distance"), nan=_BEYOND_GENOME_BP)
 
 
 class ActivityDistance(_Control):
@@ -85,7 +84,7 @@ class ActivityDistance(_Control):
 
     def fit(self, train: TrainTable, context: FitContext) -> None:
         """Remember which columns make up the activity."""
-        if not context.activity or train.pairs.features is None:
+        if not context.activity:
             raise MethodError(
                 "The task card names no activity features, so that the control `activity-distance` does not "
                 "apply; name them under `activity` on the card."
@@ -95,10 +94,11 @@ class ActivityDistance(_Control):
         self._columns = list(context.activity)
 
     def _score(self, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
-        signals = np.nan_to_num(query.features[:, self._columns].astype(np.float64), nan=0.0)
+        signals = np.nan_to_num(query.column("features")[:, self._columns].astype(np.float64), nan=0.0)
+        distance = query.column("distance")
         activity = np.prod(np.maximum(signals, 0.0), axis=1) ** (1.0 / len(self._columns))
-        score = activity * np.maximum(query.distance, self.NEAREST_BP) ** self.EXPONENT
-        return np.where(np.isnan(query.distance), -1.0, score)
+        score = activity * np.maximum(distance, self.NEAREST_BP) ** self.EXPONENT
+        return np.where(np.isnan(distance), -1.0, score)
 
 
 class _IdentityPrior(_Control):
@@ -114,7 +114,7 @@ class _IdentityPrior(_Control):
 
     def fit(self, train: TrainTable, context: FitContext) -> None:
         """Count rows and positives of every identity over all training cells."""
-        code = getattr(train.pairs, self.identity)
+        code = train.pairs.column(self.identity)
         prevalence = float(np.clip(train.prevalence, 1e-9, 1 - 1e-9))
         rows = np.bincount(code)
         positives = np.bincount(code, weights=train.label)
@@ -123,7 +123,7 @@ class _IdentityPrior(_Control):
         self._unseen = float(np.log(prevalence) - np.log1p(-prevalence))
 
     def _score(self, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
-        code = getattr(query, self.identity)
+        code = query.column(self.identity)
         seen = code < self._logit.size
         return np.where(seen, self._logit[np.where(seen, code, 0)], self._unseen)
 
@@ -156,9 +156,11 @@ class GeneDegree(_Control):
     transductive = True
 
     def _score(self, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
-        if cell_table is None or cell_table.gene is None or query.gene is None:
-            raise MethodError("The control `gene-degree` needs the cell table with its identities.")
-        candidates = np.unique(np.column_stack([cell_table.gene, cell_table.element]), axis=0)
+        if cell_table is None:
+            raise MethodError("The control `gene-degree` needs the cell table.")
+        gene = query.column("gene")
+        listed = np.column_stack([cell_table.column("gene"), cell_table.column("element")])
+        candidates = np.unique(listed, axis=0)
         genes, degree = np.unique(candidates[:, 0], return_counts=True)
-        place = np.searchsorted(genes, query.gene).clip(max=genes.size - 1)
-        return np.where(genes[place] == query.gene, degree[place], 0).astype(np.float64)
+        place = np.searchsorted(genes, gene).clip(max=genes.size - 1)
+        return np.where(genes[place] == gene, degree[place], 0).astype(np.float64)

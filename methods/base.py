@@ -81,6 +81,19 @@ class PairTable:
             if f.name != "n" and value is not None and len(value) != self.n:
                 raise MethodError(f"PairTable.{f.name} has {len(value)} rows where n = {self.n}.")
 
+    def column(self, name: str) -> np.ndarray:
+        """A column that a method cannot do without.
+
+        Raises:
+            MethodError: it is None.
+        """
+        value: np.ndarray | None = getattr(self, name)
+        if value is None:
+            raise MethodError(
+                f"The column `{name}` is missing: the task does not give it, or the method does not declare it."
+            )
+        return value
+
     def take(self, rows: np.ndarray) -> PairTable:
         """The pairs `rows` (indices or mask), in that order."""
         taken = {

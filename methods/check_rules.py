@@ -183,10 +183,10 @@ def inputs_unchanged(subject: Subject) -> None:
         demand(_same_arrays(given, kept), where)
     for setting in subject.settings:
         supports = case.supports(setting, 2)
-        kept = copy.deepcopy(supports)
+        before = copy.deepcopy(supports)
         subject.score(supports, method, query=case.query, cell_table=case.cell_table)
-        demand(_same_arrays(supports, kept), f"score changes the supports ({setting})")
-        demand(_same_arrays(supports.pool, kept.pool), f"score changes the support pool ({setting})")
+        demand(_same_arrays(supports, before), f"score changes the supports ({setting})")
+        demand(_same_arrays(supports.pool, before.pool), f"score changes the support pool ({setting})")
         demand(_same_arrays(case.query, subject.case.query), f"score changes the query ({setting})")
         demand(_same_arrays(case.cell_table, subject.case.cell_table), f"score changes the cell table ({setting})")
 

@@ -56,7 +56,7 @@ def test_distance_puts_near_pairs_first_and_unknown_ones_last():
 
 
 def test_distance_says_so_where_a_task_has_none():
-    with pytest.raises(MethodError, match="gives no distances"):
+    with pytest.raises(MethodError, match="column `distance` is missing"):
         Distance().fit(train_of(PairTable(n=1), [1]), FitContext())
 
 

@@ -51,6 +51,12 @@ def test_a_column_of_the_wrong_length_is_refused():
         PairTable(n=4, distance=np.zeros(3))
 
 
+def test_a_column_one_cannot_do_without_is_named_when_it_is_missing():
+    assert pairs().column("distance") is not None
+    with pytest.raises(MethodError, match="column `gene` is missing"):
+        pairs().column("gene")
+
+
 def test_of_cell_keeps_the_cell_code():
     train = TrainTable(pairs(), np.array([0, 1, 0, 1, 1, 0], np.int8), np.array([0, 0, 1, 1, 1, 1]), 2)
     assert train.prevalence == 0.5
