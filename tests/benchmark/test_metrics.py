@@ -185,11 +185,13 @@ def test_positives_without_negatives_at_their_distance_are_counted_and_may_undo_
     assert distance_weights(distance, np.array([1, 0, 1, 0, 0, 0])).defined
 
 
-@pytest.mark.parametrize("power", range(7))
-def test_decade_borders_belong_to_the_upper_bin(power):
-    at, below = 10.0**power, 10.0**power * 0.999
-    weights = distance_weights(np.array([at, at, below]), np.array([1, 0, 0]))
-    assert weights.weight.tolist() == ([1, 2.5, 2.5] if power == 0 else [1, 5, 0])
+@pytest.mark.parametrize("tenths", range(61))
+def test_bin_borders_belong_to_the_upper_bin(tenths):
+    """Every decade and every tenth of one, although 10 ** (i / 10) and its logarithm both round."""
+    border = 10.0 ** (tenths / 10)
+    weights = distance_weights(np.array([border * 1.001, border, border * 0.999]), np.array([1, 0, 0]))
+    # All distances up to 1 bp are one bin.
+    assert weights.weight.tolist() == ([1, 2.5, 2.5] if tenths == 0 else [1, 5, 0])
 
 
 def test_metrics_without_logits_or_balance_are_nan_with_reason():

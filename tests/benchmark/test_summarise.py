@@ -86,6 +86,7 @@ def test_every_cell_has_every_condition_in_card_order(task, episodes):
     ]
     assert {e.status for e in record.entries} == {"ok"}
     assert [e.replicates for e in record.entries] == list(range(9))
+    assert {(e.k, e.draws, e.seeds) for e in record.entries} == {(0, 1, 2), (8, DRAWS, 2)}
     assert replicates.shape == (9, REPLICATES)
     assert replicates.dtype == np.float32
     assert record.test_scorings == len(noisy_runs(task, episodes)) == len(record.run_keys)
