@@ -59,6 +59,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def registered() -> Iterator[None]:
+    TASKS.names()  # entry points are scanned once; restoring must not lose them
     before = dict(TASKS._entries)
     yield
     TASKS._entries.clear()
