@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -94,18 +94,13 @@ def run_checks(
     return results
 
 
-def exit_status(results: Iterable[CheckResult]) -> int:
-    """0 if nothing failed, else 1."""
-    return int(any(result.status is Status.FAIL for result in results))
-
-
-def print_results(method_cls: type[Method], results: Sequence[CheckResult], console: Console) -> None:
-    """Print a table of findings and one closing sentence."""
+def print_checks(results: Sequence[CheckResult], console: Console) -> bool:
+    """Print a table of findings and one closing sentence; returns whether nothing failed."""
     from rich.table import Table
     from rich.text import Text
 
     colours = {Status.PASS: "green", Status.FAIL: "bold red", Status.SKIP: "dim"}
-    table = Table(title=f"epishot check {method_cls.name}")
+    table = Table()
     for heading in ("check", "status", "finding"):
         table.add_column(heading)
     demands = check_names()
@@ -114,11 +109,12 @@ def print_results(method_cls: type[Method], results: Sequence[CheckResult], cons
         table.add_row(result.name, Text(result.status.value, colours[result.status]), Text(finding))
     console.print(table)
     failed = [result.name for result in results if result.status is Status.FAIL]
+    passed = sum(result.status is Status.PASS for result in results)
     if failed:
         console.print(f"{len(failed)} of {len(results)} checks failed: {', '.join(failed)}.")
     else:
-        passed = sum(result.status is Status.PASS for result in results)
         console.print(f"{passed} checks passed, {len(results) - passed} do not apply.")
+    return not failed
 
 
 def _run(rule: Rule, subject: Subject) -> tuple[Status, str]:
