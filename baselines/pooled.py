@@ -48,21 +48,30 @@ class PooledLogisticRank(_PooledLogistic):
 class _PooledTrees(SklearnMethod):
     """Histogram gradient boosting, with gentler settings where training rows are few.
 
-    Below `FEW_ROWS` training rows the parameters `SMALL` replace those that were not set by hand. Early
+    Below `few_rows` training rows the parameters `SMALL` replace those that were not set by hand. Early
     stopping is off: its validation split would hold out rows of the same loci. The random state is fixed
     (it matters only above 200,000 rows, where bin edges are taken from a subsample).
+
+    Args:
+        few_rows: number of training rows from which the settings for many rows are used; 0 for always.
+        parameters: of HistGradientBoostingClassifier.
     """
 
     deterministic = True
     standardise = False
 
-    FEW_ROWS = 20_000
     LARGE: Mapping[str, float] = {"learning_rate": 0.06, "max_iter": 250, "max_leaf_nodes": 31, "min_samples_leaf": 50}
     SMALL: Mapping[str, float] = {"learning_rate": 0.05, "max_iter": 150, "max_leaf_nodes": 12, "min_samples_leaf": 20}
 
-    def __init__(self, **parameters: Any) -> None:
+    def __init__(self, few_rows: int = 20_000, **parameters: Any) -> None:
         super().__init__(**parameters)
-        self._by_hand = frozenset(parameters)
+        self._few_rows = few_rows
+        # What differs from the settings for many rows was chosen by hand and outranks the rule.
+        self._by_hand = {name for name in self.SMALL if parameters.get(name, self.LARGE[name]) != self.LARGE[name]}
+
+    def config(self) -> Mapping[str, object]:
+        """The classifier's parameters and the number of rows below which gentler ones replace them."""
+        return {"few_rows": self._few_rows, **super().config()}
 
     @classmethod
     def make_estimator(cls) -> BaseEstimator:
@@ -74,7 +83,7 @@ class _PooledTrees(SklearnMethod):
     def configured(self, n_rows: int, context: FitContext) -> BaseEstimator:
         """The trees for one fit: settings by number of rows, boosting rounds scaled by the budget."""
         estimator = super().configured(n_rows, context)
-        if n_rows < self.FEW_ROWS:
+        if n_rows < self._few_rows:
             estimator.set_params(**{k: v for k, v in self.SMALL.items() if k not in self._by_hand})
         return estimator.set_params(max_iter=context.steps(estimator.max_iter))
 

@@ -77,6 +77,16 @@ def test_tree_settings_follow_the_number_of_training_rows(n_rows, expected):
 def test_settings_by_hand_win_over_the_rule():
     estimator = PooledTreesRank(max_iter=40).configured(100, FitContext())
     assert (estimator.max_iter, estimator.max_leaf_nodes) == (40, 12)
+    assert PooledTreesRank(few_rows=0).configured(100, FitContext()).max_leaf_nodes == 31
+
+
+def test_the_recorded_configuration_gives_the_same_trees_again():
+    for method in (PooledTreesRank(), PooledTreesRank(few_rows=50, max_iter=40)):
+        again = PooledTreesRank(**method.config())
+        assert again.config() == method.config()
+        for n_rows in (49, 30_000):
+            first, second = (m.configured(n_rows, FitContext()).get_params() for m in (method, again))
+            assert first == second
 
 
 def held_out_average_precision(task, cell, cls):
