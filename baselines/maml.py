@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,19 +17,25 @@ from .networks import Parameters, count, init_mlp, mlp, mlp_in_chunks, optimise
 
 #: A learning rate for all parameters, or one for each parameter that is adapted.
 InnerRate = float | Tensor | Mapping[str, float | Tensor]
+_Rate = TypeVar("_Rate", float, Tensor)
 
-_PRETRAINING_STEPS = 700
+#: Name under which the logarithm of alpha, relative to its start, is optimised together with the network.
+_RATE = "log_rate"
+
+_PRETRAINING_STEPS = 400
 _PRETRAINING_BATCH = 512
-_META_STEPS = 160
+_META_STEPS = 150
 _META_TASKS = 16
 _META_QUERY = 64
 #: k of the meta-training tasks; one is drawn per meta-step.
-_META_SHOTS = (8, 16, 32, 64)
+_META_SHOTS = (16, 32, 64, 128)
 _BALANCED_SHARE = 0.25
 #: Standard deviation of the noise on inputs of unit variance: ranks in an unseen cell differ that much.
 _INPUT_NOISE = 0.3
 _LEARNING_RATE = 3e-3
-_META_LEARNING_RATE = 1e-3
+_META_LEARNING_RATE = 3e-3
+#: log alpha is learned this many times faster than the weights; it has a longer way to go.
+_RATE_SPEED = 10.0
 _WEIGHT_DECAY = 1.0
 #: Supports that are adapted and scored together; bounds the memory of batched scoring.
 _SCORE_CHUNK = 16
@@ -124,9 +130,10 @@ class Maml(Method):
     cells, and the outer objective adds their loss before adaptation, so that k = 0, the unadapted network,
     is a pooled learner rather than an arbitrary starting point; (b) tasks are (training cell, chromosomes
     of the support) instead of re-labelled classes, with natural prevalence, one-class supports included;
-    (c) the inner learning rate is alpha k / (k + k0): the gradient of 8 pairs is noisier than that of 128;
-    (d) inputs carry noise and weights decay in both phases; (e) a balanced support enters with the
-    case-control offset.
+    (c) the inner learning rate is alpha k / (k + k0), as the gradient of 8 pairs is noisier than that of
+    128, and alpha is meta-learned by the same second-order gradient: cells that differ in offset only and
+    cells in which other features matter need rates an order of magnitude apart; (d) inputs
+    carry noise and weights decay in both phases; (e) a balanced support enters with the case-control offset.
 
     Coordinates are read for meta-training only: support and query of a meta-training task share no
     chromosome. Without a support, or without its labels, the scores are those of the initialisation.
@@ -143,7 +150,7 @@ class Maml(Method):
     def __init__(
         self,
         hidden: tuple[int, ...] | list[int] = (64, 64),
-        inner_rate: float = 0.1,
+        inner_rate: float = 0.3,
         shrinkage: float = 32.0,
         inner_steps: int = 5,
         first_order: bool = False,
@@ -154,11 +161,12 @@ class Maml(Method):
         self._inner_steps = inner_steps
         self._first_order = first_order
         self._inputs: RankedInputs
+        self._alpha: float
         self._parameters: dict[str, Tensor]
         self._prior_logit: float
 
     def config(self) -> Mapping[str, object]:
-        """Hidden units per layer, alpha, k0, inner steps, and the order of the meta-gradient."""
+        """Hidden units per layer, start of alpha, k0, inner steps, and the order of the meta-gradient."""
         return {
             "hidden": list(self._hidden),
             "inner_rate": self._inner_rate,
@@ -168,8 +176,8 @@ class Maml(Method):
         }
 
     def n_parameters(self) -> int | None:
-        """Weights and biases of the network."""
-        return count(self._parameters)
+        """Weights and biases of the network, and alpha."""
+        return count(self._parameters) + 1
 
     def fit(self, train: TrainTable, context: FitContext) -> None:
         """Pre-train on pooled rows, then meta-train; see the class docstring."""
@@ -203,8 +211,10 @@ class Maml(Method):
                 torch.full((_META_TASKS,), self._offset(balance)),
             )
             queries = _unweighted(noisy(batch.query), label[torch.from_numpy(batch.query)])
-            after = meta_loss(parameters, supports, queries, self._inner_rate, self._inner_steps, self._first_order)
-            return after + pooled_loss(parameters)
+            network, alpha = self._split(parameters)
+            rate = self._rate(alpha, k)
+            after = meta_loss(network, supports, queries, rate, self._inner_steps, self._first_order)
+            return after + pooled_loss(network)
 
         start = init_mlp([inputs.shape[1], *self._hidden, 1], noise)
         pretrained = optimise(
@@ -214,13 +224,15 @@ class Maml(Method):
             learning_rate=_LEARNING_RATE,
             weight_decay=_WEIGHT_DECAY,
         )
-        self._parameters = optimise(
-            pretrained,
+        trained = optimise(
+            pretrained | {_RATE: torch.zeros(1)},
             episodic_loss,
             steps=context.steps(_META_STEPS),
             learning_rate=_META_LEARNING_RATE,
             weight_decay=_WEIGHT_DECAY,
         )
+        self._parameters, alpha = self._split(trained)
+        self._alpha = float(alpha)
 
     def score(self, supports: Supports, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
         """Logits (E, n) float64 of the network adapted to each support; see `Method.score`."""
@@ -242,15 +254,20 @@ class Maml(Method):
 
     def _adapted(self, supports: LabelledPairs) -> dict[str, Tensor]:
         """One set of parameters per support: each with a leading dimension E."""
-        rate = self._rate(supports.label.shape[-1])
+        rate = self._rate(self._alpha, supports.label.shape[-1])
 
         def one(support: LabelledPairs) -> dict[str, Tensor]:
             return adapt(self._parameters, support, rate, self._inner_steps, first_order=True)
 
         return vmap(one)(supports)
 
-    def _rate(self, k: int) -> float:
-        return self._inner_rate * k / (k + self._shrinkage)
+    def _split(self, parameters: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        """The network, and alpha (1,)."""
+        network = {name: tensor for name, tensor in parameters.items() if name != _RATE}
+        return network, self._inner_rate * (_RATE_SPEED * parameters[_RATE]).exp()
+
+    def _rate(self, alpha: _Rate, k: int) -> _Rate:
+        return alpha * k / (k + self._shrinkage)
 
     def _offset(self, balance: Balance) -> float:
         return -self._prior_logit if balance is Balance.BALANCED else 0.0

@@ -93,8 +93,8 @@ def optimise(
         ],
         lr=learning_rate,
     )
-    # The one-cycle schedule is undefined for fewer than three steps; extra total steps only slow its decay.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=max(steps, 10), pct_start=0.1)
+    # Its warm-up must last more than one step; with fewer than 20 steps the decay is cut short.
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=max(steps, 20), pct_start=0.1)
     for _ in range(steps):
         optimiser.zero_grad()
         loss(live).backward()
