@@ -142,3 +142,22 @@ def test_no_package_can_take_a_built_in_name(tmp_path):
     assert report["address"] == "epishot.baselines.controls:Constant"
     (finding,) = [cause for cause in report["failures"].values() if "impostor_plugin:Constant" in cause]
     assert "claims a name that is already taken by epishot" in finding
+
+
+def test_plugins_are_scored_on_the_leaderboard_beside_the_built_in_methods(tmp_path):
+    install("by_entry_point", tmp_path)
+    install("broken", tmp_path)
+    file = shutil.copy(PLUGINS / "by_file" / "neighbours.py", tmp_path)
+    where = f"--method {file}:Neighbours --store {tmp_path / 'runs'}"
+    what = "--task synthetic@cells=3,pairs=400 --protocol cell --methods constant,nearest"
+    command = f"run {what} {where} --shots 0 --draws 1 --seeds 1 --jobs 1"
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "epishot"), *command.split()],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "COLUMNS": "200"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("constant", "nearest", "neighbours"):
+        assert f" {name} " in done.stdout
