@@ -6,7 +6,7 @@ goes through the same function: that is what MAML's inner loop and its batched s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -72,6 +72,7 @@ def optimise(
     steps: int,
     learning_rate: float,
     weight_decay: float,
+    undecayed: Collection[str] = (),
 ) -> dict[str, Tensor]:
     """Minimise a stochastic loss by AdamW under a one-cycle learning rate (10 % warm-up, cosine decay).
 
@@ -81,15 +82,17 @@ def optimise(
         steps: number of updates, fixed in advance.
         learning_rate: the peak.
         weight_decay: decoupled decay of the weight matrices; biases and scalars are not decayed.
+        undecayed: names of matrices that are not decayed either.
 
     Returns:
         Detached copies after the last step.
     """
     live = {name: tensor.detach().clone().requires_grad_() for name, tensor in parameters.items()}
+    decayed = {name for name, tensor in live.items() if tensor.ndim >= 2 and name not in undecayed}
     optimiser = torch.optim.AdamW(
         [
-            {"params": [t for t in live.values() if t.ndim >= 2], "weight_decay": weight_decay},
-            {"params": [t for t in live.values() if t.ndim < 2], "weight_decay": 0.0},
+            {"params": [live[name] for name in live if name in decayed], "weight_decay": weight_decay},
+            {"params": [live[name] for name in live if name not in decayed], "weight_decay": 0.0},
         ],
         lr=learning_rate,
     )

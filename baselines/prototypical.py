@@ -14,7 +14,7 @@ from .inputs import RankedInputs
 from .meta_training import EpisodeSampler
 from .networks import count, init_mlp, mlp, mlp_in_chunks, optimise
 
-_STEPS = 600
+_STEPS = 500
 _TASKS = 16
 _QUERY = 64
 #: k of the meta-training episodes; one is drawn per step.
@@ -25,7 +25,7 @@ _ANCHORS_PER_LABEL = 128
 #: Standard deviation of the noise on inputs of unit variance: ranks in an unseen cell differ that much.
 _INPUT_NOISE = 0.3
 _LEARNING_RATE = 3e-3
-_WEIGHT_DECAY = 0.5
+_WEIGHT_DECAY = 1.0
 #: Start of n0: pairs of a label at which the support weighs as much as the training cells. A large start
 #: lets the embedding ignore supports from the first step on, and it never comes back from that.
 _START_N0 = 1.0
@@ -167,6 +167,9 @@ class PrototypicalNetwork(Method):
             steps=context.steps(_STEPS),
             learning_rate=_LEARNING_RATE,
             weight_decay=_WEIGHT_DECAY,
+            # Decay of the last layer would leave the embedding the one direction that a pooled classifier
+            # needs, in which every support says the same.
+            undecayed={f"weight{len(self._hidden)}"},
         )
         self._network, self._n0 = _split(trained)
         self._prior = _training_prototypes(mlp_in_chunks(self._network, inputs), train)

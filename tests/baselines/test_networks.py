@@ -62,3 +62,12 @@ def test_weights_decay_and_biases_do_not() -> None:
     )
     assert flat["weight0"].max() < 0.01
     assert flat["bias0"].item() == 1.0
+    kept = optimise(
+        start,
+        lambda p: 0 * (p["weight0"].sum() + p["bias0"].sum()),
+        steps=9,
+        learning_rate=0.1,
+        weight_decay=1.0,
+        undecayed={"weight0"},
+    )
+    assert kept["weight0"].min() == 1.0
