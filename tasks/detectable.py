@@ -6,6 +6,9 @@ variance is, to first order, E[I1²]/P + E[I0²]/N with the influence functions 
 one negative. They are evaluated for a binormal ranker with d' = 1 (negatives N(0, 1), positives N(1, 1)),
 a mediocre one: a random ranker has a much smaller variance and would promise too much (and there the first
 order is 20 % low, because the first few ranks carry all of its average precision).
+
+Checked on the five cells of `bengi` (protocol `cell`, one independent positive per 25 kb locus): planned .034-.049,
+against .021-.051 for logistic regression and boosted trees under a bootstrap of locus clusters.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import numpy as np
 
 #: Two-sided 5 % point of the normal distribution.
 Z_95 = 1.959963984540054
-#: Assumed correlation of two methods' average precision over resamples of one query set.
+#: Assumed correlation of two methods' average precision over resamples of one query set. Measured on `bengi`:
+#: .87-.97 between two fits of boosted trees, .68-.87 between trees and logistic regression, .3-.6 to 1/distance.
 PAIRED_CORRELATION = 0.8
 
 

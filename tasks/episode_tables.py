@@ -69,7 +69,7 @@ def to_tables(episodes: EpisodeSet) -> EpisodeTables:
     counts = [len(block.rows) for block in blocks]
 
     def spread(values: list, kind: pa.DataType) -> pa.Array:
-        return pa.array(values, kind).take(pa.array(np.repeat(np.arange(len(blocks)), counts)))
+        return pa.array(values, kind).take(pa.array(np.arange(len(blocks)).repeat(np.array(counts, dtype=np.int64))))
 
     supports = _lists([line for block in blocks for line in block.rows])
     columns = [

@@ -83,13 +83,18 @@ class EpisodeSet:
         else is requested, in whatever order or process.
 
         Raises:
-            EpishotError: no shots, no draws, an unknown protocol.
+            EpishotError: no shots, no draws, an unknown protocol, no query row in any cell.
             OverlapError: a split breaks the protocol.
         """
         protocol, shots = parse_protocol(protocol), parse_shots(shots)
         if draws < 1:
             raise EpishotError(f"An episode set needs at least one draw; got {draws}.")
         splits = tuple(cell_splits(task, protocol))
+        if not splits:
+            raise EpishotError(
+                f"Task {task.card.name!r} has no labelled query row under protocol {protocol.value!r}: label some "
+                "pairs outside the card's support_pool_chromosomes, or choose the other protocol."
+            )
         limits: dict[str, dict[int, PoolLimits]] = {cell: {} for cell in task.card.cells}
         for split in splits:
             audit_overlap(task, split)

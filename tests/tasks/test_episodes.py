@@ -228,6 +228,12 @@ def test_saved_and_loaded_sets_are_equal(make_task, tmp_path, protocol):
     assert sorted(path.name for path in (tmp_path / "sets").iterdir()) == ["one"]  # no partial folder left
 
 
+def test_a_task_without_any_query_is_a_user_error(make_task):
+    rows = [{"cell": c, "enhancer_id": "e", "gene_id": "g", "enhancer_chrom": "1"} for c in "AB"]
+    with pytest.raises(EpishotError, match="has no labelled query row under protocol 'cell'"):
+        EpisodeSet.build(make_task(rows, cells=("A", "B")), "cell", (0, 8), draws=2)
+
+
 def test_loaded_supports_are_views_of_the_arrow_buffer(make_task, tmp_path):
     built = EpisodeSet.build(make_task(), "cell", SHOTS, draws=3)
     loaded = EpisodeSet.load(built.save(tmp_path / "set"))
