@@ -35,10 +35,10 @@ def build(
 @app.command("list")
 def list_sets(store: Annotated[Path, typer.Option(help=_STORE_HELP)] = Path("runs")) -> None:
     """List the episode sets of a run store."""
-    from rich.console import Console
     from rich.table import Table
 
     from ..tasks.episode_files import list_episode_sets
+    from .cli_console import stdout_console
 
     table = Table("hash", "task", "version", "protocol", "shots", "draws", "queries", "episodes")
     for facts in list_episode_sets(store / "episodes"):
@@ -48,7 +48,7 @@ def list_sets(store: Annotated[Path, typer.Option(help=_STORE_HELP)] = Path("run
         shots = ",".join(map(str, facts.shots))
         numbers = (str(facts.draws), str(facts.queries), str(facts.episodes))
         table.add_row(facts.hash[:12], facts.task, facts.task_version, facts.protocol, shots, *numbers)
-    Console().print(table)
+    stdout_console().print(table)
 
 
 @app.command()
@@ -57,11 +57,11 @@ def show(
     store: Annotated[Path, typer.Option(help=_STORE_HELP)] = Path("runs"),
 ) -> None:
     """Show the splits of an episode set and what is infeasible. Its content hash is verified."""
-    from rich.console import Console
     from rich.table import Table
 
     from ..tasks.episodes import EpisodeSet
     from ..tasks.errors import EpishotError
+    from .cli_console import stdout_console
 
     found = sorted(path for path in (store / "episodes").glob(f"{episode_set}*") if path.is_dir())
     if len(found) != 1:
@@ -70,7 +70,7 @@ def show(
             "`epishot episodes list` shows them all."
         )
     episodes = EpisodeSet.load(found[0])
-    console = Console()
+    console = stdout_console()
     console.print(
         f"{episodes.task_name} version {episodes.task_version}, protocol {episodes.protocol.value}, shots "
         f"{', '.join(map(str, episodes.shots))}, {episodes.draws} draws\nhash {episodes.hash}",

@@ -23,10 +23,10 @@ def leaderboard(
     out: Annotated[Path | None, typer.Option(help="Where the files are written; default the board folder.")] = None,
 ) -> None:
     """Rebuild the leaderboard from compact records, print it and write Markdown, CSV and JSON."""
-    from rich.console import Console
+    from .cli_console import stdout_console
 
     folder = board or next((path for path in _DEFAULT_BOARDS if (path / "records").is_dir()), _DEFAULT_BOARDS[0])
-    show(folder, out or folder, Console())
+    show(folder, out or folder, stdout_console())
 
 
 def show(board: Path, out: Path, console: Console) -> None:

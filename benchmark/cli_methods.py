@@ -14,11 +14,11 @@ def list_methods(context: typer.Context) -> None:
     """List the registered methods."""
     if context.invoked_subcommand is not None:
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from ..methods.registry import METHODS
+    from .cli_console import stdout_console
 
     table = Table("method", "kind", "marks", "regimes", "reads", "summary")
     table.columns[0].no_wrap = True
@@ -32,7 +32,7 @@ def list_methods(context: typer.Context) -> None:
             ", ".join(sorted(read.value for read in able.reads)) or "nothing",
             escape(cls.summary),
         )
-    console = Console()
+    console = stdout_console()
     console.print(table)
     console.print("T: transductive (reads the held-out cell's pairs). C: reads the candidate-list context.")
     for name, cause in METHODS.failures().items():
@@ -44,11 +44,11 @@ def show(name: Annotated[str, typer.Argument(help="Method name or file.py:ClassN
     """Show what a method declares, and its configuration."""
     import json
 
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from ..methods.registry import find_method, method_address
+    from .cli_console import stdout_console
 
     cls = find_method(name)
     able = cls.capabilities()
@@ -67,7 +67,7 @@ def show(name: Annotated[str, typer.Argument(help="Method name or file.py:ClassN
         ("class", method_address(cls).replace("\\", "/").rpartition("/")[2]),
     ):
         table.add_row(key, escape(value))
-    Console().print(table)
+    stdout_console().print(table)
 
 
 def check(
@@ -76,11 +76,10 @@ def check(
     seed: Annotated[int, typer.Option(help="Seed of the check data and of the method.")] = 0,
 ) -> int:
     """Check that a method keeps the plugin contract; exit code 1 if it does not."""
-    from rich.console import Console
-
     from ..methods.check import print_checks, run_checks
     from ..methods.registry import find_method
+    from .cli_console import stdout_console
     from .cli_values import words
 
     results = run_checks(find_method(method), words(only) or None, seed)
-    return 0 if print_checks(results, Console()) else 1
+    return 0 if print_checks(results, stdout_console()) else 1

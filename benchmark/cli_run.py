@@ -58,9 +58,9 @@ def run(
         raise EpishotError(f"--jobs {jobs} runs nothing; give at least 1.")
     if timeout is not None and not timeout > 0:
         raise EpishotError(f"--timeout {timeout} gives a fit no time; give a positive number of seconds.")
-    from rich.console import Console
+    from .cli_console import stdout_console
 
-    console = Console()
+    console = stdout_console()
     if dry_run:
         return _dry_run(wanted, store, jobs, console)
     return _run(wanted, store, board, jobs, timeout, console)

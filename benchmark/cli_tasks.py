@@ -15,18 +15,18 @@ def list_tasks(context: typer.Context) -> None:
     """List the registered tasks."""
     if context.invoked_subcommand is not None:
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from ..tasks.catalog import describe
+    from .cli_console import stdout_console
 
     catalog = describe()
     table = Table("task", "summary", "from")
     table.columns[0].no_wrap = True
     for task in catalog.tasks:
         table.add_row(escape(task.name), escape(task.summary), escape(task.origin))
-    Console().print(table)
+    stdout_console().print(table)
     for name, cause in catalog.failures.items():
         typer.echo(f"The task {name!r} cannot be loaded: {cause}", err=True)
 
@@ -35,11 +35,11 @@ def list_tasks(context: typer.Context) -> None:
 def show(name: Annotated[str, typer.Argument(help="Task name, folder or file.py:factory.")]) -> None:
     """Show a task's card and its cells."""
     import numpy as np
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from ..tasks.catalog import load_task
+    from .cli_console import stdout_console
 
     task = load_task(name)
     card, columns = task.card, task.columns
@@ -66,7 +66,7 @@ def show(name: Annotated[str, typer.Argument(help="Task name, folder or file.py:
         labelled, positives = int(np.sum(label >= 0)), int(np.sum(label == 1))
         share = f"{positives / labelled:.4f}" if labelled else "n/a"
         cells.add_row(escape(cell), f"{label.size:,}", f"{labelled:,}", f"{positives:,}", share)
-    console = Console()
+    console = stdout_console()
     console.print(facts)
     console.print(cells)
 
@@ -78,16 +78,15 @@ def feasibility(
     shots: Annotated[str, typer.Option(help="Support sizes k.")] = "0,8,16,32,64,128",
 ) -> None:
     """Show which (cell, k, balance) exist, and what they can resolve."""
-    from rich.console import Console
-
     from ..tasks.catalog import load_task
     from ..tasks.feasibility import feasibility as table_rows
     from ..tasks.feasibility import feasibility_table
+    from .cli_console import stdout_console
     from .cli_values import integers
 
     task = load_task(name)
     rows = table_rows(task, protocol, integers(shots, "--shots"))
-    Console().print(feasibility_table(rows, f"{task.card.name}, protocol {protocol}"))
+    stdout_console().print(feasibility_table(rows, f"{task.card.name}, protocol {protocol}"))
 
 
 @app.command()

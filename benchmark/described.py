@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -97,6 +98,10 @@ def describe(located: Located) -> Description:
         MethodError: the constructor refuses the arguments, or its configuration is not JSON.
     """
     cls = find_method(located.address)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", cls.name):
+        raise MethodError(
+            f"{cls.__qualname__} is called {cls.name!r}; use letters, digits, '.', '_' and '-', as files bear it."
+        )
     try:
         method = cls(**located.spec.arguments)
     except Exception as error:
@@ -119,7 +124,8 @@ def describe(located: Located) -> Description:
 def _facts(cls: type[Method], config: str, spec: MethodSpec) -> MethodFacts:
     able = cls.capabilities()
     # Two configurations of one method are two rows.
-    changed = ",".join(f"{key}={value}" for key, value in sorted(spec.arguments.items()))
+    changed = ",".join(f"{key}={json.dumps(value)}" for key, value in sorted(spec.arguments.items()))
+    changed = re.sub(r"[^A-Za-z0-9._=,-]", "", changed)
     return MethodFacts(
         name=f"{cls.name}[{changed}]" if changed else cls.name,
         summary=cls.summary,

@@ -40,7 +40,7 @@ def print_grid(prepared: Sequence[PreparedPart], console: Console) -> None:
 
 def _rows(one: PreparedPart) -> list[tuple[str, ...]]:
     plan = one.plan
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for method in plan.methods:
         fits = [fit for fit in plan.fits if fit.method is method]
         missing = [m for m in one.missing if m.fit.method is method]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..methods.base import Balance
 from ..tasks.errors import EpishotError
 from .described import Description
 from .provenance import versions
@@ -93,10 +92,10 @@ def make_plan(part: SuitePart, task: Task, episodes: EpisodeSet, methods: Sequen
         Infeasible(cell, condition, reason)
         for cell in dict.fromkeys(split.cell for split in splits)
         for condition in wanted
-        if condition.k and (reason := episodes.infeasible(cell, Balance(condition.balance).value, condition.k))
+        if condition.k and (reason := episodes.infeasible(cell, condition.balance.value, condition.k))
     )
     impossible = {(one.cell, one.condition) for one in infeasible}
-    fits = []
+    fits: list[PlannedFit] = []
     for method in methods:
         conditions = part.conditions_for(method.regimes)
         for split in splits:

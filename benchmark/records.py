@@ -53,13 +53,14 @@ class Cost(_Frozen):
     """Seconds of one core, and memory.
 
     Attributes:
-        fit_s, score_s: wall seconds of the fit and of scoring this run. cpu_s: CPU seconds of both.
+        fit_s, score_s: wall seconds of the fit and of scoring this run. cpu_s: CPU seconds of both, fit_cpu_s: of the fit.
         peak_memory_mb: peak resident memory of the fit's process.
     """
 
     fit_s: float
     score_s: float
     cpu_s: float
+    fit_cpu_s: float = 0.0
     peak_memory_mb: float
     n_parameters: int | None = None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from . import provenance
 from .described import describe_methods
 from .executor import Executor, FitOutcome
-from .plan import Missing, PartPlan, PlannedRun, make_plan, missing_runs
+from .plan import Missing, PartPlan, PlannedFit, PlannedRun, make_plan, missing_runs
 from .predict_cost import CostModel, cost_model
 from .prepare import PreparedFit, prepare_fit
 from .progress import FitProgress
@@ -19,11 +19,14 @@ from .specs import Suite, SuitePart
 from .store import RunStore
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.console import Console
 
     from ..tasks.episodes import EpisodeSet
     from ..tasks.task import Task
-    from .query_facts import QueryFacts
+    from .jobs import FitJob
+    from .records import EpisodeMetrics
+    from .summarise import Query
 
 
 @dataclass(frozen=True)
@@ -122,13 +125,13 @@ def run_part(
     result = PartResult(plan, cached=plan.n_runs - sum(len(one.runs) for one in prepared.missing))
     if not prepared.missing:
         return result
-    facts = _QueryFactsByFold(plan)
+    queries = _Queries(plan)
     title = f"{plan.task.card.name} {plan.part.protocol}"
-    orders: dict[int, PreparedFit] = {}
+    fits: dict[int, PreparedFit] = {}
 
-    def job_of(number: int, missing: Missing):  # type: ignore[no-untyped-def]
-        orders[number] = prepare_fit(plan, missing.fit, missing.runs)
-        return orders[number].job
+    def job_of(number: int, missing: Missing) -> FitJob:
+        fits[number] = prepare_fit(plan, missing.fit, missing.runs)
+        return fits[number].job
 
     work = [(number, partial(job_of, number, missing)) for number, missing in enumerate(prepared.missing)]
     budget = plan.part.budget
@@ -136,7 +139,7 @@ def run_part(
         try:
             for number, outcome in executor.run(work):
                 missing = prepared.missing[number]
-                failed = _record(missing, outcome, orders.pop(number), facts, store)
+                failed = _record(missing, outcome, fits.pop(number), queries.of(missing.fit), store)
                 result.failed += failed
                 result.computed += len(missing.runs) - len(failed)
                 result.touched.add(missing.fit.method.name)
@@ -148,62 +151,70 @@ def run_part(
     return result
 
 
-class _QueryFactsByFold:
-    """Facts of each query, built when first needed."""
+class _Queries:
+    """What the evaluator knows of each query, collected when first needed."""
 
     def __init__(self, plan: PartPlan) -> None:
         self._plan = plan
-        self._facts: dict[tuple[str, int], tuple[QueryFacts, float]] = {}
+        self._found: dict[tuple[str, int], Query] = {}
 
-    def of(self, cell: str, fold: int) -> tuple[QueryFacts, float]:
-        """The facts, and the mean prevalence of the training cells."""
-        from .metrics import mean_prevalence
-        from .query_facts import QueryFacts
+    def of(self, fit: PlannedFit) -> Query:
+        """The query that a fit is scored on."""
+        from .summarise import Query
 
-        if (cell, fold) not in self._facts:
-            split = next(s for s in self._plan.splits if (s.cell, s.fold) == (cell, fold))
-            columns = self._plan.task.columns
-            prevalence = mean_prevalence(columns.label[split.train_rows], columns.cell[split.train_rows])
-            self._facts[cell, fold] = QueryFacts.of(self._plan.task, split), prevalence
-        return self._facts[cell, fold]
+        key = (fit.spec.cell, fit.spec.fold)
+        if key not in self._found:
+            self._found[key] = Query.of(self._plan.task, fit.split)
+        return self._found[key]
 
 
 def _record(
-    missing: Missing, outcome: FitOutcome, prepared: PreparedFit, facts: _QueryFactsByFold, store: RunStore
+    missing: Missing, outcome: FitOutcome, prepared: PreparedFit, query: Query, store: RunStore
 ) -> list[tuple[PlannedRun, str]]:
     """Write the records of one fit; returns the failed runs."""
-    from .metrics import episode_metrics
-
-    fit = missing.fit
-    query, prevalence = facts.of(fit.spec.cell, fit.spec.fold)
     failed = []
     for number, run in enumerate(missing.runs):
-        common = {
-            "key": run.key,
-            "identity": run.identity,
-            "n": query.n,
-            "positives": query.positives,
-            "environment": provenance.environment(),
-        }
-        error = outcome.error_of(number)
-        if error is not None:
-            failed.append((run, error.splitlines()[0]))
-            store.write(RunRecord(**common, status="failed", error=error), None)
-            continue
-        answer = outcome.scored[number]
-        scores = prepared.in_query_order(answer.scores)
-        episodes = episode_metrics(query, scores, fit.method.facts.logits, run.spec.condition.balance, prevalence)
-        fitted = outcome.fitted
-        assert fitted is not None, "a scored run has a fit"
-        cost = Cost(
-            fit_s=fitted.fit_s,
-            score_s=answer.score_s,
-            cpu_s=fitted.cpu_s + answer.cpu_s,
-            peak_memory_mb=answer.peak_memory_mb,
-            n_parameters=fitted.n_parameters,
+        record = RunRecord(
+            key=run.key,
+            identity=run.identity,
+            status="failed",
+            error=outcome.error_of(number),
+            n=query.facts.n,
+            positives=query.facts.positives,
+            environment=provenance.environment(),
         )
-        store.write(RunRecord(**common, status="ok", episodes=tuple(episodes), cost=cost), scores)
+        if record.error is not None:
+            failed.append((run, record.error.splitlines()[0]))
+            store.write(record, None)
+            continue
+        scores = prepared.in_query_order(outcome.scored[number].scores)
+        update = {
+            "status": "ok",
+            "episodes": _metrics(missing.fit, run, query, scores),
+            "cost": _cost(outcome, number),
+        }
+        store.write(record.model_copy(update=update), scores)
     return failed
+
+
+def _metrics(fit: PlannedFit, run: PlannedRun, query: Query, scores: np.ndarray) -> tuple[EpisodeMetrics, ...]:
+    from .metrics import episode_metrics
+
+    balance = run.spec.condition.balance
+    return tuple(episode_metrics(query.facts, scores, fit.method.facts.logits, balance, query.train_prevalence))
+
+
+def _cost(outcome: FitOutcome, number: int) -> Cost:
+    fitted, scored = outcome.fitted, outcome.scored[number]
+    assert fitted is not None, "a scored run has a fit"
+    return Cost(
+        fit_s=fitted.fit_s,
+        score_s=scored.score_s,
+        cpu_s=fitted.cpu_s + scored.cpu_s,
+        fit_cpu_s=fitted.cpu_s,
+        peak_memory_mb=scored.peak_memory_mb,
+        n_parameters=fitted.n_parameters,
+    )
 
 
 def run_suite(

@@ -43,7 +43,7 @@ def demo() -> Suite:
         shots=(0, 16, 64),
         draws=3,
         seeds=1,
-        budget=0.3,
+        budget=0.2,
     )
     return Suite("demo", "1", (part,))
 

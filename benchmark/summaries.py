@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
-from ..methods.base import Balance, Regime
 from ..tasks.errors import EpishotError
 from . import provenance
 from .plan import PartPlan, PlannedRun
-from .records import EVALUATOR_VERSION, CompactRecord, MethodFacts, RunRecord
+from .records import EVALUATOR_VERSION, CompactRecord, Cost, MethodFacts, RunRecord
+from .reference_rows import REFERENCE_CONDITION, reference_facts, reference_runs
 from .specs import Condition
 from .store import RunStore
 
@@ -26,11 +25,8 @@ if TYPE_CHECKING:
     from .runner import PartResult
     from .summarise import Query, Summary
 
-_ZERO_SHOT = Condition(0, Regime.NONE, Balance.NATURAL)
-_REFERENCE_SUMMARIES = {
-    "ceiling": "exact P(y = 1) given everything a method may read",
-    "oracle": "exact P(y = 1) given the latent variables",
-}
+#: Reason that `summarise` gives the cells which the part leaves out.
+_NOT_ASKED = "the cell was not asked for"
 
 
 @dataclass(frozen=True)
@@ -137,34 +133,18 @@ def _orders(plan: PartPlan) -> Iterator[_Order]:
         seeds = tuple(range(1 if method.deterministic else plan.part.seeds))
         yield _Order(method.facts, runs, plan.part.conditions_for(method.regimes), seeds)
     for name in plan.task.references:
-        facts = MethodFacts(
-            name=name,
-            summary=_REFERENCE_SUMMARIES.get(name, "reference scores of the task"),
-            version="1",
-            kind="reference",
-            marks="",
-            reads=(),
-            regimes=(Regime.NONE.value,),
-            deterministic=True,
-            logits=False,
-            config="{}",
-        )
-        yield _Order(facts, (), (_ZERO_SHOT,), (0,), reference=name)
+        yield _Order(reference_facts(name), (), (REFERENCE_CONDITION,), (0,), reference=name)
 
 
 def _up_to_date(record: CompactRecord | None, order: _Order, result: PartResult) -> bool:
     if record is None or order.facts.name in result.touched:
         return False
-    cells = {entry.cell for entry in record.entries if entry.reason != _not_asked()}
+    cells = {entry.cell for entry in record.entries if entry.reason != _NOT_ASKED}
     return (
         record.run_keys == tuple(sorted(run.key for run in order.runs))
         and record.method == order.facts
         and cells >= set(result.plan.part.cells or ())
     )
-
-
-def _not_asked() -> str:
-    return "the cell was not asked for"
 
 
 def _shared(plan: PartPlan, store: RunStore, command: str) -> _Shared:
@@ -191,7 +171,10 @@ def _summarise(order: _Order, shared: _Shared) -> Summary:
     from .summarise import summarise_method
 
     store = RunStore(shared.store)
-    found = _reference(order, shared) if order.reference else _stored(order.runs, store)
+    found = _stored(order.runs, store)
+    if order.reference is not None:
+        runs = reference_runs(shared.task, shared.episodes, order.reference)
+        found = _Found([run for run in runs if run.cell in shared.cells], [], {})
     return summarise_method(
         shared.task,
         shared.episodes,
@@ -235,45 +218,25 @@ def _stored(runs: Iterable[PlannedRun], store: RunStore) -> _Found:
     return _Found(scored, failures, _cost(records))
 
 
-def _reference(order: _Order, shared: _Shared) -> _Found:
-    from .run_scores import RunScores
-
-    scores = shared.task.references[order.reference or ""]
-    runs = [
-        RunScores(split.cell, split.fold, 0, _ZERO_SHOT, scores[split.query_rows][None])
-        for split in shared.episodes.splits
-        if split.cell in shared.cells
-    ]
-    return _Found(runs, [], {})
-
-
 def _cost(records: Sequence[RunRecord]) -> dict[str, float | None]:
     """Sums over runs; a fit that several runs share counts once."""
-    fits: dict[tuple, float] = defaultdict(float)
-    score_s = cpu_s = peak = 0.0
-    parameters: int | None = None
-    counted: set[tuple] = set()
+    fits: dict[tuple[str, int, int], Cost] = {}
+    costs: list[Cost] = []
     for record in records:
-        cost, one = record.cost, record.identity
-        if cost is None:
-            continue
-        fit = (one.cell, one.fold, one.seed)
-        fits[fit] = max(fits[fit], cost.fit_s)
-        score_s += cost.score_s
-        # Every run's CPU seconds hold those of the shared fit.
-        cpu_s += cost.cpu_s if fit not in counted else max(0.0, min(cost.cpu_s, cost.score_s))
-        counted.add(fit)
-        peak = max(peak, cost.peak_memory_mb)
-        parameters = cost.n_parameters if cost.n_parameters is not None else parameters
-    if not records:
+        one = record.identity
+        if record.cost is not None:
+            costs.append(record.cost)
+            fits[one.cell, one.fold, one.seed] = record.cost
+    if not costs:
         return {}
+    parameters = [cost.n_parameters for cost in costs if cost.n_parameters is not None]
     return {
         "fits": float(len(fits)),
-        "fit_s": sum(fits.values()),
-        "score_s": score_s,
-        "cpu_s": cpu_s,
-        "peak_memory_mb": peak,
-        "n_parameters": None if parameters is None else float(parameters),
+        "fit_s": sum(cost.fit_s for cost in fits.values()),
+        "score_s": sum(cost.score_s for cost in costs),
+        "cpu_s": sum(cost.fit_cpu_s for cost in fits.values()) + sum(cost.cpu_s - cost.fit_cpu_s for cost in costs),
+        "peak_memory_mb": max(cost.peak_memory_mb for cost in costs),
+        "n_parameters": float(max(parameters)) if parameters else None,
     }
 
 

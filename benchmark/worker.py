@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from .method_code import method_code
 HIDDEN_VARIABLES = ("EPISHOT_DATA", "EPISHOT_CACHE")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _ERROR_LINES = 12
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 
 def serve(connection: Connection) -> None:
@@ -64,7 +68,7 @@ def keep_shared(shared: object) -> None:
     _shared = shared
 
 
-def with_shared(function: Callable[[object, object], object], argument: object) -> object:
+def with_shared(function: Callable[[A, Any], R], argument: A) -> R:
     """Call `function(argument, shared)` in a process of `Executor.map_trusted`."""
     return function(argument, _shared)
 
