@@ -23,7 +23,8 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	mkdir -p .venv/types && ln -sfn "$(CURDIR)" .venv/types/epishot
-	cd .venv/types && ../bin/mypy --config-file epishot/pyproject.toml --cache-dir "$(CURDIR)/.mypy_cache" -p epishot
+	cd .venv/types && ../bin/mypy --config-file epishot/pyproject.toml --cache-dir "$(CURDIR)/.mypy_cache" -m epishot \
+	  $(foreach part,tasks methods baselines benchmark leaderboard,-p epishot.$(part))
 
 format: install
 	$(BIN)/ruff check --fix .

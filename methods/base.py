@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..tasks.draws import Balance
 from ..tasks.errors import MethodError
 
 CONTRACT_VERSION = "1"
@@ -36,13 +37,6 @@ class Regime(StrEnum):
     NONE = "none"  #: nothing (zero-shot, k = 0)
     UNLABELLED = "unlabelled"  #: k pairs without labels
     LABELLED = "labelled"  #: k pairs with labels
-
-
-class Balance(StrEnum):
-    """How the support was drawn."""
-
-    NATURAL = "natural"  #: as the pairs come
-    BALANCED = "balanced"  #: k/2 positives + k/2 negatives (labelled regime only)
 
 
 @dataclass(frozen=True)
