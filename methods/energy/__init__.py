@@ -1,0 +1,1 @@
+"""The energy-coupling family: the potential of a pair against the environment of a cell."""
