@@ -37,7 +37,13 @@ class EnergyConfig(BaseModel):
     of `support_sizes` rows, carries labels with probability `labelled_share`, and its cell is treated as
     unknown (no teacher) with probability `pseudo_ood_share`. `prevalence_shift` is the sd, in logits, of
     the random shift of a pseudo-OOD episode's prevalence, from which the student learns to read offsets.
+    A heavy `distill_weight` ties the student to the few training cells and makes it deaf to its support.
     `fusion` is alpha of R = alpha R_T + (1 - alpha) R_S in known cells.
+
+    How the defaults were chosen: by average precision of U on `bengi`, leaving out one training cell after
+    another with GM12878 as the held-out cell, which took no part (HeLa, HMEC, IMR90, NHEK were training
+    cells in turn; one seed; about thirty settings of bins, dropout, rate, decay and width). The other four
+    cells, when held out, therefore meet a setting that was chosen with the help of their labels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,10 +64,10 @@ class EnergyConfig(BaseModel):
     temperature_start: Positive = 1.0
 
     steps: Count = 500
-    environment_steps: Count = 250
+    environment_steps: Count = 300
     environment_blocks: Count = 16
     potential_share: Share = 0.2
-    reserved_share: Share = 0.1
+    reserved_share: Share = 0.05
     blocks: Count = 4
     block_rows: Annotated[int, Field(ge=4)] = 256
     positive_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.25
@@ -74,7 +80,7 @@ class EnergyConfig(BaseModel):
     environment_rate: Positive = 2e-2
     weight_decay: Weight = 0.3
     rank_weight: Weight = 0.5
-    distill_weight: Weight = 1.0
+    distill_weight: Weight = 0.1
     sparse_weight: Weight = 0.001
     calibration_weight: Weight = 0.01
 

@@ -54,7 +54,8 @@ class EpisodeSampler:
 
     Args:
         label: (n,) 0/1. cell: (n,) codes. loci: (n,) codes. rows: (m,) rows that may be used.
-        config: sizes and shares. prevalence_shift: sd in logits of a pseudo-OOD episode's prevalence shift.
+        config: sizes and shares. prevalence_shift: sd in logits of the prevalence shift of a
+            pseudo-OOD episode that has a support to read it from.
         rng: source of every draw.
 
     Raises:
@@ -111,7 +112,7 @@ class EpisodeSampler:
         prevalence = np.empty(blocks)
         for b, index in enumerate(chosen):
             part = self._partitions[index][rng.integers(_PARTITIONS)]
-            shift = rng.normal(0.0, self._shift) if unknown[b] else 0.0
+            shift = rng.normal(0.0, self._shift) if unknown[b] and sizes[b] else 0.0
             prevalence[b] = _shifted(self._prevalence[index], shift)
             positive[b] = rng.choice(part.query.positive, p)
             negative[b] = rng.choice(part.query.negative, config.block_rows - p)
