@@ -37,7 +37,7 @@ def interval(pair: tuple[float, float] | None) -> str:
 def escape_markdown(text: str) -> str:
     """Text that Markdown and HTML print literally, also inside a table."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", text).replace("\n", " ").replace("\\-", "-")
+    return re.sub(r"([\\`*_\[\]#|~])", r"\\\1", text).replace("\n", " ")
 
 
 def escape_csv(text: str) -> str:
