@@ -56,7 +56,7 @@ def run_app(arguments: list[str]) -> int:
     from ..tasks.errors import EpishotError
 
     try:
-        result = app(args=arguments, standalone_mode=False)
+        result = app(args=arguments, prog_name="epishot", standalone_mode=False)
     except EpishotError as error:
         return _complain(str(error), EXIT_USER_ERROR)
     except (KeyboardInterrupt, typer.Abort):
@@ -71,7 +71,7 @@ def run_app(arguments: list[str]) -> int:
             raise
         context = getattr(error, "ctx", None)
         where = f" See `{context.command_path} --help`." if context is not None else ""
-        return _complain(f"{error.format_message()}{where}", EXIT_USER_ERROR)
+        return _complain(f"{error.format_message().rstrip('.')}.{where}", EXIT_USER_ERROR)
     return result if isinstance(result, int) else 0
 
 

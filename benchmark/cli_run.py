@@ -101,7 +101,7 @@ def _ad_hoc_suite(options: dict) -> Suite:
     from ..methods.base import Balance, Regime
     from ..methods.registry import METHODS
     from .cli_values import integers, members, words
-    from .specs import MethodSpec, Suite, SuitePart, merge_methods
+    from .specs import MethodSpec, Suite, SuitePart
 
     if options["task"] is None:
         raise EpishotError("Say what to run: --suite demo, or --task NAME --methods NAME,NAME.")
@@ -117,7 +117,7 @@ def _ad_hoc_suite(options: dict) -> Suite:
     part = SuitePart(
         task=options["task"],
         protocol=options["protocol"] or "cell+chrom",
-        methods=merge_methods(map(MethodSpec, listed), map(MethodSpec, plugins)),
+        methods=tuple(MethodSpec(reference) for reference in (*listed, *plugins)),
         shots=integers(options["shots"] or _DEFAULT_SHOTS, "--shots"),
         regimes=members(Regime, options["regime"] or "labelled", "--regime"),
         balances=members(Balance, options["balance"] or "natural", "--balance"),

@@ -98,10 +98,6 @@ def describe(located: Located) -> Description:
         MethodError: the constructor refuses the arguments, or its configuration is not JSON.
     """
     cls = find_method(located.address)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", cls.name):
-        raise MethodError(
-            f"{cls.__qualname__} is called {cls.name!r}; use letters, digits, '.', '_' and '-', as files bear it."
-        )
     try:
         method = cls(**located.spec.arguments)
     except Exception as error:

@@ -76,7 +76,7 @@ def _supports(plan: PartPlan, fit: PlannedFit, run: PlannedRun, reads: frozenset
 
 
 def _shuffle(task: Task, split: Split, what: str) -> np.random.Generator:
-    """A stream of its own per table, equal for all methods and seeds."""
-    text = f"{task.content_hash} {split.protocol} {split.cell} {split.fold} {what}"
+    """A stream of its own per table, equal for all methods and seeds, and blind to the task's labels."""
+    text = f"{task.card.name} {task.card.version} {split.protocol.value} {split.cell} {split.fold} {what}"
     key = np.frombuffer(hashlib.sha256(text.encode()).digest()[:16], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key))

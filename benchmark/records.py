@@ -53,7 +53,8 @@ class Cost(_Frozen):
     """Seconds of one core, and memory.
 
     Attributes:
-        fit_s, score_s: wall seconds of the fit and of scoring this run. cpu_s: CPU seconds of both, fit_cpu_s: of the fit.
+        fit_s, score_s: wall seconds of the fit and of scoring this run.
+        cpu_s, fit_cpu_s: CPU seconds of both, and of the fit alone.
         peak_memory_mb: peak resident memory of the fit's process.
     """
 

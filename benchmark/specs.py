@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..methods.base import Balance, Regime
@@ -209,8 +209,3 @@ def _refuse_repeats(what: str, values: Sequence[object]) -> None:
             shown = getattr(value, "reference", getattr(value, "value", value))
             raise EpishotError(f"{shown!r} is given twice among the {what}; name it once.")
         seen.add(value)
-
-
-def merge_methods(*groups: Iterable[MethodSpec]) -> tuple[MethodSpec, ...]:
-    """The methods of all groups in order, each once."""
-    return tuple(dict.fromkeys(spec for group in groups for spec in group))
