@@ -60,7 +60,7 @@ def run_app(arguments: list[str]) -> int:
     except EpishotError as error:
         return _complain(str(error), EXIT_USER_ERROR)
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("Interrupted.", EXIT_INTERRUPTED)
+        return _complain("Interrupted; finished runs are kept, and the same command goes on.", EXIT_INTERRUPTED)
     except BrokenPipeError:
         # The reader (`| head`) has left; keep Python from complaining again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,6 +1,6 @@
 """A digest of the source that defines a method, so that editing it, and only it, invalidates its runs.
 
-Covered are the method's own module and, transitively, the modules it imports from `epishot.methods`, from
+Covered are what hands it its tables, the method's own module and, transitively, the modules it imports from `epishot.methods`, from
 `epishot.baselines`, or from the method's own package or folder. Nothing is imported to find them.
 """
 
@@ -19,6 +19,10 @@ from ..tasks.errors import EpishotError
 _PACKAGE = __name__.split(".")[0]
 #: Parts of this package that hold methods; the rest has its own versions in a run's identity.
 _OWN = (f"{_PACKAGE}.methods", f"{_PACKAGE}.baselines")
+
+
+#: What a method is given, and how it is called, is part of what it scores.
+_HANDED_OVER = (f"{_PACKAGE}.methods.tables", f"{_PACKAGE}.benchmark.prepare", f"{_PACKAGE}.benchmark.worker")
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def method_code(address: str) -> str:
         raise EpishotError(f"There is no source file for {target!r}.")
     roots = _OWN if folder or start.name.startswith(_PACKAGE + ".") else (*_OWN, start.name.split(".")[0])
     seen: dict[str, _Module] = {}
-    waiting = [start]
+    waiting = [start, *(module for name in _HANDED_OVER if (module := _find(name)) is not None)]
     while waiting:
         module = waiting.pop()
         if module.name in seen:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from .plan import Missing
+from .plan import Missing, PlannedFit
 from .records import RunRecord
 from .store import RunStore
 
 #: Seconds that a fit and its scoring take on one core by default, before the budget is applied.
 DEFAULT_FIT_S = 8.0
+#: The same for a control, which learns next to nothing.
+DEFAULT_CONTROL_S = 0.5
 
 
 class CostModel:
@@ -35,14 +37,15 @@ class CostModel:
             by_method[task, protocol, method, budget].append(seconds)
         self._mean = {key: sum(values) / len(values) for key, values in by_method.items()}
 
-    def fit_s(self, task: str, protocol: str, method: str, budget: float) -> float:
+    def fit_s(self, fit: PlannedFit, budget: float) -> float:
         """Predicted seconds of one fit and its scoring."""
-        return self._mean.get((task, protocol, method, budget), DEFAULT_FIT_S * budget)
+        one = fit.spec
+        default = DEFAULT_CONTROL_S if fit.method.facts.kind == "control" else DEFAULT_FIT_S
+        return self._mean.get((one.task, one.protocol, one.method, budget), default * budget)
 
     def total_s(self, missing: Iterable[Missing], budget: float) -> float:
         """Predicted seconds of all fits that must be run."""
-        specs = [one.fit.spec for one in missing]
-        return sum(self.fit_s(spec.task, spec.protocol, spec.method, budget) for spec in specs)
+        return sum(self.fit_s(one.fit, budget) for one in missing)
 
 
 def cost_model(store: RunStore, task: str) -> CostModel:

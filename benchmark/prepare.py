@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..methods.base import PairTable, Reads, Regime, Supports
-from ..methods.tables import fit_context, pair_table, train_table
+from ..methods.tables import cell_table, fit_context, pair_table, train_table
 from .jobs import FitJob
 from .plan import PartPlan, PlannedFit, PlannedRun
 
@@ -38,15 +38,14 @@ class PreparedFit:
 
 
 def prepare_fit(plan: PartPlan, fit: PlannedFit, runs: tuple[PlannedRun, ...]) -> PreparedFit:
-    """Build the job that scores `runs`. Query and cell table are shuffled: their order in the source file
-    may betray labels.
+    """Build the job that scores `runs`. Query, pools and cell table are shuffled: their order in the source
+    file may betray labels.
     """
     task, split, reads = plan.task, fit.split, fit.method.reads
     order = _shuffle(task, split, "query").permutation(split.query_rows.size)
-    cell_table = None
+    whole_cell = None
     if fit.method.transductive:
-        rows = task.cell_rows(split.cell)
-        cell_table = pair_table(task, _shuffle(task, split, "cell").permutation(rows), reads)
+        whole_cell = cell_table(task, _shuffle(task, split, "cell").permutation(task.cell_rows(split.cell)), reads)
     job = FitJob(
         method=fit.method.address,
         arguments=json.loads(fit.method.arguments),
@@ -54,7 +53,7 @@ def prepare_fit(plan: PartPlan, fit: PlannedFit, runs: tuple[PlannedRun, ...]) -
         train=train_table(task, split.train_rows, reads),
         context=fit_context(task, seed=fit.spec.seed, budget=plan.part.budget),
         query=pair_table(task, split.query_rows[order], reads),
-        cell_table=cell_table,
+        cell_table=whole_cell,
         requests=tuple(_supports(plan, fit, run, reads) for run in runs),
     )
     return PreparedFit(job, order)
@@ -64,13 +63,15 @@ def _supports(plan: PartPlan, fit: PlannedFit, run: PlannedRun, reads: frozenset
     condition, task = run.spec.condition, plan.task
     rows = plan.episodes.support_rows(fit.split.cell, fit.split.fold, condition.balance.value, condition.k)
     pool, inverse = np.unique(rows, return_inverse=True)
+    order = _shuffle(task, fit.split, f"pool {condition.balance} {condition.k}").permutation(pool.size)
+    place = np.argsort(order)
     labelled = condition.regime is Regime.LABELLED
-    pairs: PairTable = pair_table(task, pool, reads)
+    pairs: PairTable = pair_table(task, pool[order], reads)
     return Supports(
         regime=condition.regime,
         balance=condition.balance,
         pool=pairs,
-        rows=inverse.reshape(rows.shape).astype(np.int64),
+        rows=place[inverse].reshape(rows.shape).astype(np.int64),
         label=task.columns.label[rows] if labelled else None,
     )
 

@@ -143,8 +143,7 @@ def run_part(
                 result.failed += failed
                 result.computed += len(missing.runs) - len(failed)
                 result.touched.add(missing.fit.method.name)
-                spec = missing.fit.spec
-                predicted = prepared.costs.fit_s(spec.task, spec.protocol, spec.method, budget)
+                predicted = prepared.costs.fit_s(missing.fit, budget)
                 progress.advance(predicted, failed_runs=len(failed))
         except KeyboardInterrupt:
             raise Interrupted(result.computed + result.cached, plan.n_runs) from None

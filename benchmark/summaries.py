@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ class _Shared:
     queries: dict[str, list[Query]]
     cells: tuple[str, ...]
     overlap: dict[str, dict[str, float]]
+    scorings: dict[str, int]
     store: Path
     command: str
     commit: str
@@ -160,6 +162,7 @@ def _shared(plan: PartPlan, store: RunStore, command: str) -> _Shared:
         queries=collect_queries(plan.task, plan.episodes.splits),
         cells=tuple(plan.part.cells or plan.task.card.cells),
         overlap=overlap,
+        scorings=_scorings(store, plan),
         store=store.folder,
         command=command,
         commit=provenance.commit(),
@@ -187,7 +190,7 @@ def _summarise(order: _Order, shared: _Shared) -> Summary:
         queries=shared.queries,
         cost=found.cost,
         overlap=shared.overlap,
-        test_scorings=_scorings(store, order.facts.name, shared) if order.runs else 0,
+        test_scorings=shared.scorings.get(order.facts.name, 0),
         command=shared.command,
         commit=shared.commit,
         versions=shared.versions,
@@ -240,10 +243,10 @@ def _cost(records: Sequence[RunRecord]) -> dict[str, float | None]:
     }
 
 
-def _scorings(store: RunStore, method: str, shared: _Shared) -> int:
-    """How often the method was scored on a held-out cell of this task and protocol, in any configuration."""
-    protocol = str(getattr(shared.episodes.protocol, "value", shared.episodes.protocol))
-    return sum(
-        record.status == "ok" and record.identity.method == method and record.identity.protocol == protocol
-        for record in store.records(shared.task.card.name)
+def _scorings(store: RunStore, plan: PartPlan) -> dict[str, int]:
+    """How often each method was scored on a held-out cell of this task and protocol, in any configuration."""
+    return Counter(
+        record.identity.method
+        for record in store.records(plan.task.card.name)
+        if record.status == "ok" and record.identity.protocol == plan.part.protocol
     )

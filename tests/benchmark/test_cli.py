@@ -110,7 +110,7 @@ def test_dry_run_prints_the_grid_and_runs_nothing(capfd: pytest.CaptureFixture[s
     assert "core-hours" in out
     assert "6 fits to run" in out
     (line,) = [line for line in out.splitlines() if "support-ridge" in line]
-    assert line.replace("│", " ").split()[-4:] == ["3", "6", "6", "12"]
+    assert line.replace("│", " ").split()[-4:] == ["3", "6", "6", "1"]
     assert not list(Path("runs").glob("records/*/*"))
     assert not list(Path("runs").glob("board/records/*"))
 

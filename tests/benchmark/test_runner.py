@@ -15,7 +15,7 @@ from rich.console import Console
 from epishot.benchmark.compact import read_compact
 from epishot.benchmark.described import Description, describe, locate
 from epishot.benchmark.plan import PartPlan, make_plan, missing_runs
-from epishot.benchmark.predict_cost import DEFAULT_FIT_S, cost_model
+from epishot.benchmark.predict_cost import DEFAULT_CONTROL_S, DEFAULT_FIT_S, cost_model
 from epishot.benchmark.prepare import prepare_fit
 from epishot.benchmark.runner import PartResult, RunOptions, run_suite
 from epishot.benchmark.specs import MethodSpec, Suite, SuitePart
@@ -256,11 +256,14 @@ def test_a_board_of_other_episodes_is_refused_but_the_stores_own_is_brought_up_t
 def test_the_prediction_learns_from_the_store(tmp_path: Path) -> None:
     asked = part("Good", budget=0.5)
     name = load_task(TASK).card.name
-    assert cost_model(RunStore(tmp_path), name).fit_s(name, "cell", "good", 0.5) == 0.5 * DEFAULT_FIT_S
+    fit = plan_of(asked).fits[0]
+    control = plan_of(part("distance")).fits[0]
+    assert cost_model(RunStore(tmp_path), name).fit_s(fit, 0.5) == 0.5 * DEFAULT_FIT_S
+    assert cost_model(RunStore(tmp_path), name).fit_s(control, 1.0) == DEFAULT_CONTROL_S
     run(tmp_path, asked)
     learnt = cost_model(RunStore(tmp_path), name)
-    assert 0 < learnt.fit_s(name, "cell", "good", 0.5) < 1.0
-    assert learnt.fit_s(name, "cell", "good", 1.0) == DEFAULT_FIT_S, "another budget is another cost"
+    assert 0 < learnt.fit_s(fit, 0.5) < 1.0
+    assert learnt.fit_s(fit, 1.0) == DEFAULT_FIT_S, "another budget is another cost"
 
 
 def test_descriptions_are_kept_and_a_method_is_not_imported_to_be_planned(tmp_path: Path) -> None:
