@@ -1,7 +1,8 @@
 """A digest of the source that defines a method, so that editing it, and only it, invalidates its runs.
 
-Covered are what hands it its tables, the method's own module and, transitively, the modules it imports from `epishot.methods`, from
-`epishot.baselines`, or from the method's own package or folder. Nothing is imported to find them.
+Covered are what hands it its tables, the method's own module and, transitively, the modules it imports from
+`epishot.methods`, from `epishot.baselines`, or from the method's own package or folder. Nothing is imported
+to find them.
 """
 
 from __future__ import annotations

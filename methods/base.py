@@ -250,7 +250,7 @@ class Method(ABC):
             supports: E supports (k = 0 and one-class supports are valid).
             query: n pairs of the held-out cell.
             cell_table: all pairs of the held-out cell without labels, in arbitrary order; None unless the
-                method declares `transductive`.
+                method declares `transductive`. Without `context` it has no coordinates and no identities.
 
         Returns:
             (E, n) finite float array, larger = more likely to interact; logits if the class says so. Where

@@ -10,7 +10,7 @@ import numpy as np
 from ..tasks.errors import EpishotError
 from ..tasks.task import Task
 from .base import Balance, FitContext, PairTable, Reads, Regime, Supports, TrainTable, no_support
-from .tables import fit_context, pair_table, train_table
+from .tables import cell_table, fit_context, pair_table, train_table
 
 #: A few training steps are enough to see whether a method keeps the contract.
 BUDGET = 0.02
@@ -64,7 +64,7 @@ class Case:
             pool_label=columns.label[pool],
             query=pair_table(task, query, reads),
             query_label=columns.label[query],
-            cell_table=pair_table(task, task.cell_rows(held_out), reads),
+            cell_table=cell_table(task, task.cell_rows(held_out), reads),
         )
 
     def shuffled(self, seed: int) -> Case:

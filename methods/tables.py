@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Set
+from functools import lru_cache
 
 import numpy as np
 
@@ -25,9 +27,9 @@ def pair_table(task: Task, rows: np.ndarray, reads: Set[Reads]) -> PairTable:
         reads: what the method declared.
 
     Returns:
-        n pairs. With `coordinates`, element and gene identities are shared over cells. With `context`
-        alone they are the cell's own: a candidate list can be counted, but no gene can be recognised in
-        another cell.
+        n pairs. Identities are arbitrary numbers: they tell nothing of the order of the source file. With
+        `coordinates`, element and gene are shared over cells. With `context` alone they are the cell's own:
+        a candidate list can be counted, but no gene can be recognised in another cell.
     """
     rows = np.asarray(rows, dtype=np.int64)
     columns = task.columns
@@ -40,12 +42,22 @@ def pair_table(task: Task, rows: np.ndarray, reads: Set[Reads]) -> PairTable:
         taken["enhancer_sequence"] = _sequences(task, "enhancer", rows)
         taken["promoter_sequence"] = _sequences(task, "promoter", rows)
     if Reads.COORDINATES in reads:
-        for name in ("chrom", "enhancer_start", "enhancer_end", "tss", "strand", "element", "gene"):
+        for name in ("chrom", "enhancer_start", "enhancer_end", "tss", "strand"):
             taken[name] = getattr(columns, name)[rows]
-    elif Reads.CONTEXT in reads:
+    if reads & {Reads.COORDINATES, Reads.CONTEXT}:
+        scope = "task" if Reads.COORDINATES in reads else "cell"
         for name in ("element", "gene"):
-            taken[name] = _own_identity(getattr(columns, name), columns.cell, rows)
+            taken[name] = _identities(task, name, scope)[rows]
     return PairTable(n=rows.size, **taken)
+
+
+def cell_table(task: Task, rows: np.ndarray, reads: Set[Reads]) -> PairTable:
+    """All pairs of a held-out cell, for a transductive method.
+
+    Without `context` they come without coordinates and identities: counting a gene's candidates is reading
+    the candidate list, and must be declared.
+    """
+    return pair_table(task, rows, reads if Reads.CONTEXT in reads else set(reads) - {Reads.COORDINATES})
 
 
 def train_table(task: Task, rows: np.ndarray, reads: Set[Reads]) -> TrainTable:
@@ -74,10 +86,24 @@ def fit_context(task: Task, *, seed: int = 0, budget: float = 1.0) -> FitContext
     )
 
 
-def _own_identity(code: np.ndarray, cell: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Codes that are equal only within one cell, the same whichever rows are asked for."""
-    codes_per_cell = int(code.max(initial=0)) + 1
-    return (cell[rows].astype(np.int64) * codes_per_cell + code[rows]).astype(np.int32)
+@lru_cache(maxsize=16)
+def _identities(task: Task, name: str, scope: str) -> np.ndarray:
+    """Identity of every row's element or gene as a number drawn at random, equal in the whole task or cell.
+
+    Args:
+        task: the task. name: "element" or "gene".
+        scope: "task", or "cell" where one gene must have another number in each cell.
+
+    Returns:
+        (n,) int32 over all rows of the task.
+    """
+    code = getattr(task.columns, name).astype(np.int64)
+    if scope == "cell":
+        code = task.columns.cell * (code.max(initial=0) + 1) + code
+    distinct, inverse = np.unique(code, return_inverse=True)
+    key = hashlib.sha256(f"{task.card.name} {task.card.version} {name} {scope}".encode()).digest()[:16]
+    stream = np.random.Generator(np.random.Philox(key=np.frombuffer(key, dtype=np.uint64)))
+    return stream.permutation(distinct.size).astype(np.int32)[inverse]
 
 
 def _sequences(task: Task, side: str, rows: np.ndarray) -> np.ndarray | None:

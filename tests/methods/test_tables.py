@@ -7,8 +7,10 @@ from dataclasses import fields
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.stats import spearmanr
 
 from epishot.methods import PairTable, Reads, fit_context, pair_table, train_table
+from epishot.methods.tables import cell_table
 from epishot.tasks.catalog import load_task
 from epishot.tasks.errors import EpishotError
 
@@ -43,7 +45,8 @@ def test_rows_come_in_the_order_they_were_asked_for(task):
     assert table.n == 4
     assert np.array_equal(table.features, columns.features[rows])
     assert np.array_equal(table.distance, columns.distance[rows])
-    assert np.array_equal(table.gene, columns.gene[rows])
+    assert np.array_equal(table.tss, columns.tss[rows])
+    assert np.array_equal(table.gene, pair_table(task, np.arange(len(task)), set(Reads)).gene[rows])
     letters = np.array(list("ACGTN"))
     text = task.table["enhancer_sequence"].take([9, 2])
     assert ["".join(letters[row]) for row in table.enhancer_sequence[:2]] == text.to_pylist()
@@ -63,6 +66,28 @@ def test_coordinates_name_a_gene_across_cells_and_context_alone_does_not(task):
         assert np.unique(own[inside]).size == np.unique(shared[inside]).size
     some = rows[5::7]
     assert np.array_equal(pair_table(task, some, {Reads.CONTEXT}).gene, own[some])
+
+
+@pytest.mark.parametrize("reads", [Reads.COORDINATES, Reads.CONTEXT])
+def test_identities_tell_neither_the_order_of_the_source_nor_the_cell(task, reads):
+    columns = task.columns
+    table = pair_table(task, np.arange(len(task)), {reads})
+    for name in ("gene", "element"):
+        code, source = getattr(table, name), getattr(columns, name)
+        assert abs(spearmanr(code, source).statistic) < 0.3
+        assert abs(spearmanr(code, columns.cell).statistic) < 0.1
+        one = columns.cell == 0
+        # The same groups of rows under another name.
+        assert np.array_equal(code[one][:, None] == code[one], source[one][:, None] == source[one])
+    # No arithmetic on the cell's own codes gives the shared ones: they are drawn, not composed.
+    assert np.unique(table.gene).max() == np.unique(table.gene).size - 1
+
+
+def test_a_cell_table_shows_the_candidate_list_only_to_those_who_declare_it(task):
+    rows = task.cell_rows("S1")
+    assert given(cell_table(task, rows, {Reads.COORDINATES, Reads.DISTANCE})) == {"distance"}
+    assert "gene" in given(cell_table(task, rows, {Reads.CONTEXT}))
+    assert "tss" in given(cell_table(task, rows, {Reads.CONTEXT, Reads.COORDINATES}))
 
 
 def test_training_cells_are_recoded_and_labels_follow_the_rows(task):
