@@ -31,7 +31,7 @@ class EnergyConfig(BaseModel):
     `environment_dim` (d_e) and `rank` of the bilinear coupling. `dropout` acts on hidden units,
     `feature_dropout` on inputs (a mark that a cell lacks must not decide).
     Training: `steps` in all, of which `potential_share` train U alone with R = 0 before environment and U
-    are trained jointly; then `environment_steps` with the encoder frozen, by the likelihood at natural
+    are trained jointly; then `environment_steps` with encoder and coupling frozen, by the likelihood at natural
     prevalence, on `reserved_share` of the loci, which the encoder never saw. Each step takes `blocks`
     single-cell episodes of `block_rows` query rows, `positive_share` of them positive; a support has one
     of `support_sizes` rows, carries labels with probability `labelled_share`, and its cell is treated as
@@ -78,6 +78,7 @@ class EnergyConfig(BaseModel):
     fusion: Share = 0.5
     learning_rate: Positive = 2e-3
     environment_rate: Positive = 2e-2
+    coupling_rate: Positive = 2e-3
     weight_decay: Weight = 0.3
     rank_weight: Weight = 0.5
     distill_weight: Weight = 0.1
