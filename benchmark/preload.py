@@ -15,6 +15,7 @@ LIBRARIES = (
     "sklearn.pipeline",
     "torch",
     "torch.func",
+    "torch._dynamo",  # what the first optimiser of a process would import, for two seconds
     "epishot.methods",
     "epishot.benchmark.worker",
 )

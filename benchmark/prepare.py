@@ -63,7 +63,7 @@ def _supports(plan: PartPlan, fit: PlannedFit, run: PlannedRun, reads: frozenset
     condition, task = run.spec.condition, plan.task
     rows = plan.episodes.support_rows(fit.split.cell, fit.split.fold, condition.balance.value, condition.k)
     pool, inverse = np.unique(rows, return_inverse=True)
-    order = _shuffle(task, fit.split, f"pool {condition.balance} {condition.k}").permutation(pool.size)
+    order = _shuffle(task, fit.split, f"pool {condition.balance.value} {condition.k}").permutation(pool.size)
     place = np.argsort(order)
     labelled = condition.regime is Regime.LABELLED
     pairs: PairTable = pair_table(task, pool[order], reads)

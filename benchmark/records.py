@@ -147,11 +147,16 @@ class CellEntry(_Frozen):
 
 
 class AcrossEntry(_Frozen):
-    """Metrics over all held-out cells of one (regime, balance, k): cell-pooled AUPR, swap AUC."""
+    """Metrics over all held-out cells of one (regime, balance, k): cell-pooled AUPR, swap AUC.
+
+    Attributes:
+        cells: the cells that were pooled; values over different cells may not be compared.
+    """
 
     regime: str
     balance: str
     k: int
+    cells: tuple[str, ...] = ()
     metrics: dict[str, float | None]
     reasons: dict[str, str] = {}
 
@@ -176,6 +181,7 @@ class CompactRecord(_Frozen):
 
     Attributes:
         headline_shots: "all" or "zero", from the task card.
+        budget: factor on the methods' default training steps; rows of different budgets may not be compared.
         cells: all held-out cells of the task in card order. tests: how often a held-out cell was scored.
         overlap: per cell, shares of query rows whose gene / pair occurs in training (protocol `cell`).
         cost: per (regime, balance, k) summed over folds, seeds and cells; environment: machine and versions.
@@ -190,6 +196,7 @@ class CompactRecord(_Frozen):
     headline_shots: str
     protocol: str
     episode_set: str
+    budget: float = 1.0
     method: MethodFacts
     cells: tuple[str, ...]
     entries: tuple[CellEntry, ...]

@@ -77,6 +77,7 @@ def summarise_method(
     failures: Sequence[RunFailure] = (),
     cells: Sequence[str] | None = None,
     queries: Mapping[str, Sequence[Query]] | None = None,
+    budget: float = 1.0,
     cost: Mapping[str, float | None] | None = None,
     overlap: Mapping[str, Mapping[str, float]] | None = None,
     test_scorings: int | None = None,
@@ -97,7 +98,7 @@ def summarise_method(
         seeds: seeds of its fits, (0,) for deterministic methods.
         cells: held-out cells that were asked for; default: all of the card.
         queries: `collect_queries(task, episodes.splits)`, if already at hand.
-        cost, overlap, command, commit, versions: copied into the record.
+        budget, cost, overlap, command, commit, versions: copied into the record.
         test_scorings: how often a held-out cell was scored; default: once per run given here.
         replicates: bootstrap replicates (tests lower it).
 
@@ -149,6 +150,7 @@ def summarise_method(
         headline_shots=task.card.headline_shots,
         protocol=_text(episodes.protocol),
         episode_set=episodes.hash,
+        budget=budget,
         method=facts,
         cells=task.card.cells,
         entries=tuple(entries),
@@ -319,7 +321,8 @@ def _across(
         complete=bool(ready) and all(e.status in ("ok", "infeasible") for e in mine),
     )
     regime, balance, k = _identity(condition)
-    return AcrossEntry(regime=regime, balance=balance, k=k, metrics=found.metrics, reasons=found.reasons)
+    cells = tuple(e.cell for e in mine if e.status == "ok")
+    return AcrossEntry(regime=regime, balance=balance, k=k, cells=cells, metrics=found.metrics, reasons=found.reasons)
 
 
 def _identity(condition: Condition) -> tuple[str, str, int]:

@@ -8,10 +8,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..benchmark.records import CellEntry, CompactRecord
+from ..tasks.errors import EpishotError
 from .statistics import MacroScore, above, tie_groups
 
 #: Metrics shown beside the headline; averages over cells are defined for each of them.
 MACRO_METRICS = ("auroc", "distance_aupr", "brier", "ece", "f1_half", "f1_share")
+_SHARED = {
+    "task_hash": "versions of the task",
+    "episode_set": "episode sets",
+    "budget": "training budgets",
+    "evaluator": "versions of the evaluator",
+}
 ACROSS_METRICS = ("cell_pooled_aupr", "swap_auc", "swap_auc_quantile")
 
 
@@ -57,6 +64,8 @@ class Row:
     """One method in one table.
 
     Attributes:
+        constant: every score of a query is the same, in every cell: the row orders nothing here.
+        seeds: seeds of its fits, where other rows of the table have more; else None.
         entries: per cell; a cell without a usable result is missing.
         problems: per cell, why there is no result.
         zero_shot: the row is the k = 0 result of a method that uses no support.
@@ -72,6 +81,8 @@ class Row:
     zero_shot: bool
     entries: dict[str, CellEntry]
     problems: dict[str, str]
+    constant: bool = False
+    seeds: int | None = None
     macro: MacroScore | None = None
     group: int | None = None
     beats_control: bool | None = None
@@ -104,17 +115,34 @@ def build_board(loaded: Iterable[Loaded]) -> Board:
 
     Args:
         loaded: records with their replicates, in any order.
+
+    Raises:
+        EpishotError: records of one task and protocol that cannot be compared: other rows, episodes, budget or
+            evaluator.
     """
     everything = sorted(loaded, key=lambda one: (one.record.task, one.record.protocol, one.record.method.name))
     tables = []
     for task, protocol in sorted({(one.record.task, one.record.protocol) for one in everything}):
         members = [one for one in everything if (one.record.task, one.record.protocol) == (task, protocol)]
+        _comparable(members)
         order: list[str] = []
         for key in _keys(task, protocol, members):
             table = _table(key, members, order)
             order = order or [row.name for row in table.rows]
             tables.append(table)
     return Board(tuple(tables), tuple(one.record for one in everything))
+
+
+def _comparable(members: Sequence[Loaded]) -> None:
+    """Paired comparisons need the same pairs, the same supports, the same training budget and one evaluator."""
+    first = members[0].record
+    for name, what in _SHARED.items():
+        odd = [one.record for one in members if getattr(one.record, name) != getattr(first, name)]
+        if odd:
+            raise EpishotError(
+                f"The rows {first.method.name!r} and {odd[0].method.name!r} of {first.task}, {first.protocol}, were "
+                f"made with different {what} and cannot stand in one table; run one of them again or delete its record."
+            )
 
 
 def _keys(task: str, protocol: str, members: Sequence[Loaded]) -> list[TableKey]:
@@ -137,6 +165,7 @@ def _table(key: TableKey, members: Sequence[Loaded], order: Sequence[str]) -> Bo
     elif not usable:
         reason = "no cell is feasible"
     rows = [_row(one, entries, zero_shot, cells, usable, reason) for one, entries, zero_shot in picked if entries]
+    rows = _mark_fewer_seeds(rows, picked)
     rows, best, plain = _compare(rows)
     ranked = {name: place for place, name in enumerate(order)}
     rows.sort(
@@ -199,13 +228,39 @@ def _row(
         values = [good[cell].metrics["corrected"] for cell in usable]
         stack = np.stack([one.replicates[good[cell].replicates] for cell in usable])
         macro = MacroScore(float(np.mean([v for v in values if v is not None])), stack.mean(axis=0, dtype=np.float64))
-    metrics: dict[str, float | None] = {name: _mean(good, usable, name) for name in MACRO_METRICS}
-    sample = next(iter(entries.values()))
-    for across in record.across:
-        if (across.regime, across.balance, across.k) == (sample.regime, sample.balance, sample.k):
-            metrics |= {name: across.metrics.get(name) for name in ACROSS_METRICS}
+    metrics: dict[str, float | None] = {}
+    if no_macro is None:
+        metrics = {name: _mean(good, usable, name) for name in MACRO_METRICS}
+        sample = next(iter(entries.values()))
+        for across in record.across:
+            same = (across.regime, across.balance, across.k) == (sample.regime, sample.balance, sample.k)
+            # Pooling more cells than the other rows do is another quantity.
+            if same and set(across.cells) == set(usable):
+                metrics |= {name: across.metrics.get(name) for name in ACROSS_METRICS}
     facts = record.method
-    return Row(facts.name, facts.kind, facts.marks, zero_shot, good, problems, macro, metrics=metrics)
+    constant = bool(good) and all(_is_constant(entry) for entry in good.values())
+    return Row(facts.name, facts.kind, facts.marks, zero_shot, good, problems, constant, macro=macro, metrics=metrics)
+
+
+def _is_constant(entry: CellEntry) -> bool:
+    """Whether the corrected AUPR is exactly what one tie group over the whole query gives."""
+    defined = [fold for fold in entry.folds if fold.chance is not None]
+    total = sum(fold.positives for fold in defined)
+    tied = sum(
+        fold.positives / total * (fold.positives / fold.n - fold.chance) / (1 - fold.chance)
+        for fold in defined
+        if fold.chance is not None
+    )
+    value = entry.metrics["corrected"]
+    return value is not None and abs(value - tied) < 1e-12
+
+
+def _mark_fewer_seeds(rows: list[Row], picked: Sequence[tuple[Loaded, dict[str, CellEntry], bool]]) -> list[Row]:
+    """Deterministic methods need one seed; among the others, the rows with fewer than the most say so."""
+    drawn = {one.record.method.name for one, _, _ in picked if not one.record.method.deterministic}
+    seeds = {row.name: max((e.seeds for e in row.entries.values()), default=0) for row in rows if row.name in drawn}
+    most = max(seeds.values(), default=0)
+    return [replace(row, seeds=seeds[row.name]) if seeds.get(row.name, most) < most else row for row in rows]
 
 
 def _why(entry: CellEntry) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from pathlib import Path
 
+from ..benchmark.atomic import write_bytes
 from ..tasks.errors import EpishotError
 from .board import Board
 from .format import escape_csv
@@ -30,8 +30,8 @@ def write_board(board: Board, folder: Path) -> list[Path]:
         paths = [folder / name for name in ("LEADERBOARD.md", "COST.md", "leaderboard.csv", "leaderboard.json")]
         write_between_markers(paths[0], board_markdown(board), "# EPIShot leaderboard")
         write_between_markers(paths[1], cost_markdown(board), "# What the leaderboard cost")
-        _replace(paths[2], board_csv(board))
-        _replace(paths[3], board_json(board))
+        write_bytes(paths[2], board_csv(board).encode())
+        write_bytes(paths[3], board_json(board).encode())
     except OSError as error:
         raise EpishotError(f"The leaderboard cannot be written to {folder}: {error.strerror}.") from error
     return paths
@@ -101,8 +101,8 @@ def _lines(board: Board) -> list[dict]:
             for head in table.cells:
                 entry = row.entries.get(head.cell)
                 status = "infeasible" if head.infeasible else ("ok" if entry else row.problems[head.cell])
-                low, high = entry.interval if entry and entry.interval else (None, None)
                 shown = entry if entry and not head.infeasible else None
+                low, high = shown.interval if shown and shown.interval else (None, None)
                 lines.append(
                     {
                         **common,
@@ -132,9 +132,3 @@ def _lines(board: Board) -> list[dict]:
                 }
             )
     return lines
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

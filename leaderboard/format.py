@@ -50,8 +50,12 @@ def kind_marks(row: Row) -> str:
     parts = [row.marks] if row.marks else []
     if row.kind != "method":
         parts.append(row.kind)
-    if row.zero_shot:
+    if row.zero_shot and row.kind != "reference":
         parts.append("k=0")
+    if row.constant:
+        parts.append("constant")
+    if row.seeds is not None:
+        parts.append(f"seeds={row.seeds}")
     if row.beats_control is False:
         parts.append("≈control")
     return " ".join(parts)

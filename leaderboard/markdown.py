@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..benchmark.atomic import write_bytes
 from ..benchmark.records import CompactRecord
 from .board import ACROSS_METRICS, MACRO_METRICS, Board, BoardTable, CellHead, Row
 from .format import CALIBRATION_NAMES, escape_markdown, interval, kind_marks, number, title
@@ -16,14 +17,18 @@ LEGEND = """\
 **How to read it.** The headline is the chance-corrected AUPR, (AP - E)/(1 - E), with E the exact expected average
 precision of a random ranker on the same pairs; 0 is chance, 1 perfect. Below it: raw AP. Under `cell+chrom` a cell's
 corrected AUPR is the positive-weighted mean of its five folds, and `pooled` is the raw AP of the five folds' scores
-pooled. Brackets are 95 % bootstrap intervals over locus clusters, draws and seeds, with the same resamples for every
-row. The macro mean is over corrected values only: raw AP of cells with different prevalence may not be averaged.
+pooled. The macro mean is over corrected values only: raw AP of cells with different prevalence may not be averaged.
+Brackets are 95 % percentile bootstrap intervals over locus clusters, draws and seeds, with the same resamples for every
+row. They lie a little high (a positive drawn twice ties with itself), and cells are resampled independently although
+they share some loci, so macro intervals are a little narrow; differences between rows are hardly touched by either.
 
 **Group**: rows of one group cannot be told apart from its top row (paired bootstrap z, Holm at 5 %); group 1 is bold.
 **Marks**: T reads all unlabelled pairs of the held-out cell; C reads the cell's candidate list, which exploits how the
 table was sampled; control = no transferable biology; reference = not a method (ceiling: exact P(y = 1) of the simulator
 given everything a method may read; oracle: given the latents); k=0 = uses no support, so its zero-shot result stands
-at every k; ≈control = not separably better than the best control (for rows without C: the best control without C).
+at every k; constant = all scores of a query are equal (a gene or element never seen in training has no prior);
+seeds=n = fewer seeds than other rows; ≈control = not separably better than the best control (for rows without C: the
+best control without C).
 
 **What a scalar coupling cannot do.** A logit that is an increasing function of a potential U, with parameters that
 depend on the cell only, ranks the pairs of an episode as U does: per-cell AUPR then judges U alone, and the
@@ -71,15 +76,15 @@ def write_between_markers(path: Path, body: str, heading: str) -> None:
 
     Args:
         path: file to write; made with `heading` if it does not exist.
-        body: generated text.
-        heading: text above the markers of a new file.
+        body: generated text. heading: text above the markers of a new file.
     """
-    old = path.read_text(encoding="utf-8") if path.exists() else f"{heading}\n\n{BEGIN}\n{END}\n"
+    old = path.read_text(encoding="utf-8") if path.exists() else f"{heading}\n"
     before, begin, rest = old.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        before, after = f"{heading}\n\n", "\n"
-    path.write_text(f"{before}{BEGIN}\n{body}{END}{after}", encoding="utf-8")
+        # Somebody's own text: keep it, and put the board below.
+        before, after = f"{old.rstrip()}\n\n", "\n"
+    write_bytes(path, f"{before}{BEGIN}\n{body}{END}{after}".encode())
 
 
 def _section_head(records: Sequence[CompactRecord]) -> str:
@@ -117,6 +122,9 @@ def _table_markdown(table: BoardTable) -> str:
     lines.append("| Group | Method | Marks | " + " | ".join([*heads, f"Macro of {len(table.macro_cells)}"]) + " |")
     lines.append("| ---: | --- | --- | " + " | ".join([":---:"] * (len(heads) + 1)) + " |")
     lines += [_row_markdown(row, table) for row in table.rows]
+    lines += ["", *_per_cell_details(table)]
+    if table.macro_reason:
+        return "\n".join([*lines, ""])
     lines += [
         "",
         "<details><summary>Calibration and further metrics (macro means; across cells where named so)</summary>",
@@ -130,6 +138,23 @@ def _table_markdown(table: BoardTable) -> str:
             f"| {escape_markdown(row.name)} | " + " | ".join(number(row.metrics.get(name)) for name in names) + " |"
         )
     return "\n".join([*lines, "", "</details>", ""])
+
+
+def _per_cell_details(table: BoardTable) -> list[str]:
+    lines = [
+        "<details><summary>Gene-pair AUPR (raw; the best TSS of each pair) / precision at 70 % recall</summary>",
+        "",
+    ]
+    lines.append("| Method | " + " | ".join(escape_markdown(head.cell) for head in table.cells) + " |")
+    lines.append("| --- | " + " | ".join([":---:"] * len(table.cells)) + " |")
+    for row in table.rows:
+        cells = []
+        for head in table.cells:
+            entry = None if head.infeasible else row.entries.get(head.cell)
+            both = [entry.metrics.get(name) for name in ("pair_aupr", "precision_at_70")] if entry else []
+            cells.append(" / ".join(map(number, both)) or "n/a")
+        lines.append(f"| {escape_markdown(row.name)} | " + " | ".join(cells) + " |")
+    return [*lines, "", "</details>"]
 
 
 def _cell_head(head: CellHead) -> str:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
+from ..benchmark.interval import percentile_interval
+
 FAMILY_LEVEL = 0.05
 
 
@@ -26,11 +28,9 @@ class MacroScore(NamedTuple):
     value: float
     replicates: np.ndarray
 
-    def interval(self, coverage: float = 0.95) -> tuple[float, float]:
-        """Percentile bootstrap interval."""
-        tail = 50 * (1 - coverage)
-        low, high = np.percentile(self.replicates, [tail, 100 - tail])
-        return float(low), float(high)
+    def interval(self) -> tuple[float, float]:
+        """95 % percentile bootstrap interval."""
+        return percentile_interval(self.replicates)
 
 
 def paired_z(first: MacroScore, second: MacroScore) -> float:

@@ -33,6 +33,9 @@ def make(noise: np.ndarray) -> Callable[..., Loaded]:
         headline: str = "all",
         infeasible: tuple[tuple[str, int], ...] = (),
         failed: tuple[str, ...] = (),
+        seeds: int = 1,
+        deterministic: bool = True,
+        **shared: object,
     ) -> Loaded:
         rng = np.random.default_rng(sum(name.encode()))
         entries, replicates = [], []
@@ -47,7 +50,7 @@ def make(noise: np.ndarray) -> Callable[..., Loaded]:
                     "positives": 10,
                     "folds": (FoldFacts(fold=0, n=100, positives=10, chance=0.13),),
                     "draws": 2,
-                    "seeds": 1,
+                    "seeds": seeds,
                 }
                 if (cell, k) in infeasible:
                     entries.append(CellEntry(**common, status="infeasible", reason="too few pairs"))
@@ -80,14 +83,20 @@ def make(noise: np.ndarray) -> Callable[..., Loaded]:
                 marks=marks,
                 reads=("features",),
                 regimes=regimes,
-                deterministic=True,
+                deterministic=deterministic,
                 logits=False,
                 config="{}",
             ),
             cells=CELLS,
             entries=tuple(entries),
             across=(
-                AcrossEntry(regime="none", balance="natural", k=0, metrics={"cell_pooled_aupr": 0.5, "swap_auc": None}),
+                AcrossEntry(
+                    regime="none",
+                    balance="natural",
+                    k=0,
+                    cells=CELLS,
+                    metrics={"cell_pooled_aupr": 0.5, "swap_auc": None},
+                ),
             ),
             run_keys=(),
             test_scorings=4,
@@ -96,6 +105,7 @@ def make(noise: np.ndarray) -> Callable[..., Loaded]:
             commit="abc",
             versions={"numpy": "2"},
         )
+        record = record.model_copy(update=shared)
         return Loaded(record, np.array(replicates, dtype=np.float32).reshape(-1, 1000))
 
     return build

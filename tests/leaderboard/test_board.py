@@ -11,9 +11,10 @@ from rich.console import Console
 
 from epishot.leaderboard.board import build_board
 from epishot.leaderboard.export import board_csv, board_json, write_board
-from epishot.leaderboard.format import escape_csv, escape_markdown, number
+from epishot.leaderboard.format import escape_csv, escape_markdown, kind_marks, number
 from epishot.leaderboard.markdown import BEGIN, END
 from epishot.leaderboard.terminal import print_board
+from epishot.tasks.errors import EpishotError
 
 
 def rows_of(board, k):
@@ -91,6 +92,67 @@ def test_tiny_cells_have_no_macro_above_zero_shots(make) -> None:
     assert "too small" in table.macro_reason
     assert [row.name for row in table.rows] == ["m", "a"]
     assert rows_of(board, 0)[0]["m"].macro is not None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("task_hash", "x" * 64, "versions of the task"),
+        ("episode_set", "x" * 64, "episode sets"),
+        ("budget", 0.1, "training budgets"),
+        ("evaluator", "0", "versions of the evaluator"),
+    ],
+)
+def test_rows_that_cannot_be_compared_are_refused_by_name(make, field, value, words) -> None:
+    with pytest.raises(EpishotError, match=f"'a' and 'b'.*{words}"):
+        build_board([make("a", 0.4), make("b", 0.3, **{field: value})])
+
+
+def test_no_means_over_cells_where_there_is_no_macro(make) -> None:
+    tiny = rows_of(build_board([make("m", 0.4, headline="zero")]), 16)[0]["m"]
+    assert tiny.metrics == {}
+    full = rows_of(build_board([make("m", 0.4)]), 16)[0]["m"]
+    assert full.metrics["auroc"] == pytest.approx(0.7)
+
+
+def test_pooled_metrics_over_other_cells_are_not_shown(make) -> None:
+    zero_shot = make("pooled", 0.5, regimes=("none",))
+    assert rows_of(build_board([zero_shot]), 0)[0]["pooled"].metrics["cell_pooled_aupr"] == 0.5
+    board = build_board([make("m", 0.4, infeasible=(("B", 16),)), zero_shot])
+    rows, _ = rows_of(board, 16)
+    assert "cell_pooled_aupr" not in rows["pooled"].metrics
+
+
+def test_a_row_that_orders_nothing_says_so(make) -> None:
+    tied = (10 / 100 - 0.13) / (1 - 0.13)
+    rows, _ = rows_of(build_board([make("prior", tied), make("m", 0.3)]), 0)
+    assert rows["prior"].constant
+    assert not rows["m"].constant
+    assert "constant" in kind_marks(rows["prior"])
+
+
+def test_rows_with_fewer_seeds_say_so_unless_they_need_only_one(make) -> None:
+    records = [
+        make("three", 0.4, seeds=3, deterministic=False),
+        make("one", 0.3, seeds=1, deterministic=False),
+        make("fixed", 0.2, seeds=1),
+    ]
+    rows, _ = rows_of(build_board(records), 0)
+    assert {name: row.seeds for name, row in rows.items()} == {"three": None, "one": 1, "fixed": None}
+
+
+def test_infeasible_cells_have_no_interval_in_the_files(make) -> None:
+    board = build_board([make("m", 0.4, infeasible=(("B", 16),)), make("pooled", 0.5, regimes=("none",))])
+    lines = [line for line in csv.DictReader(io.StringIO(board_csv(board))) if line["status"] == "infeasible"]
+    assert len(lines) == 2
+    assert all(line["low"] == line["corrected"] == "" for line in lines)
+
+
+def test_a_file_without_markers_keeps_its_text(make, tmp_path: Path) -> None:
+    (tmp_path / "LEADERBOARD.md").write_text("# Mine\n\nBy hand.\n")
+    write_board(build_board([make("m", 0.4)]), tmp_path)
+    text = (tmp_path / "LEADERBOARD.md").read_text()
+    assert text.startswith("# Mine\n\nBy hand.\n\n" + BEGIN)
 
 
 def test_files_are_equal_whatever_the_order_of_records_and_keep_text_around_the_markers(make, tmp_path: Path) -> None:
