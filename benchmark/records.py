@@ -181,6 +181,7 @@ class CompactRecord(_Frozen):
 
     Attributes:
         headline_shots: "all" or "zero", from the task card.
+        shots, draws: from which, with the task, the episode set is derived again.
         budget: factor on the methods' default training steps; rows of different budgets may not be compared.
         cells: all held-out cells of the task in card order. tests: how often a held-out cell was scored.
         overlap: per cell, shares of query rows whose gene / pair occurs in training (protocol `cell`).
@@ -196,6 +197,8 @@ class CompactRecord(_Frozen):
     headline_shots: str
     protocol: str
     episode_set: str
+    shots: tuple[int, ...] = ()
+    draws: int = 0
     budget: float = 1.0
     method: MethodFacts
     cells: tuple[str, ...]

@@ -150,6 +150,8 @@ def summarise_method(
         headline_shots=task.card.headline_shots,
         protocol=_text(episodes.protocol),
         episode_set=episodes.hash,
+        shots=tuple(episodes.shots),
+        draws=episodes.draws,
         budget=budget,
         method=facts,
         cells=task.card.cells,
