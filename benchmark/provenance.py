@@ -12,8 +12,8 @@ from pathlib import Path
 
 #: Packages whose version may change a score.
 COMPUTING_PACKAGES = ("epishot", "numpy", "scipy", "scikit-learn", "torch")
-#: Options whose value is a folder of the user's own and says nothing about the result.
-_FOLDER_OPTIONS = frozenset({"--store", "--board", "--out"})
+#: Options that say how a command was run or where its files went, and nothing about the result.
+_NOT_PRINTED = frozenset({"--store", "--board", "--out", "--jobs", "--timeout"})
 
 
 @cache
@@ -64,7 +64,7 @@ def environment() -> dict[str, str]:
 
 
 def printable_command(arguments: Sequence[str]) -> str:
-    """The command from `epishot` on, without folders of this machine.
+    """The command from `epishot` on: what was run, not how, and without folders of this machine.
 
     Args:
         arguments: what followed the program's name.
@@ -76,7 +76,7 @@ def printable_command(arguments: Sequence[str]) -> str:
             skip = False
             continue
         option, equals, value = argument.partition("=")
-        if option in _FOLDER_OPTIONS:
+        if option in _NOT_PRINTED:
             skip = not equals
             continue
         if equals and option.startswith("--"):
@@ -87,4 +87,5 @@ def printable_command(arguments: Sequence[str]) -> str:
 
 
 def _without_folders(text: str) -> str:
-    return ",".join(part.replace("\\", "/").rpartition("/")[2] for part in text.split(","))
+    # A folder may be written with a slash at its end; its name stands before it.
+    return ",".join(part.replace("\\", "/").rstrip("/").rpartition("/")[2] for part in text.split(","))

@@ -13,9 +13,12 @@ from epishot.benchmark import provenance
     ("arguments", "printed"),
     [
         (["run", "--suite", "demo"], "epishot run --suite demo"),
-        (["run", "--suite", "demo", "--store", "/home/me/runs", "--jobs", "2"], "epishot run --suite demo --jobs 2"),
+        (["run", "--suite", "demo", "--store", "/home/me/runs", "--jobs", "2"], "epishot run --suite demo"),
+        (["run", "--suite", "demo", "--timeout=60", "--board", "b/", "--jobs=2"], "epishot run --suite demo"),
         (["run", "--store=/home/me/runs", "--board=b", "--suite", "v1"], "epishot run --suite v1"),
         (["run", "--task", "/data/mine", "--shots", "0,16"], "epishot run --task mine --shots 0,16"),
+        (["run", "--task", "/data/mine/", "--shots", "0"], "epishot run --task mine --shots 0"),
+        (["run", "--task=./mine//"], "epishot run --task=mine"),
         (["run", "--method", "/home/me/p.py:A"], "epishot run --method p.py:A"),
         (["run", "--method=../p.py:A", "--methods", "a,b"], "epishot run --method=p.py:A --methods a,b"),
         (["run", "--task", r"C:\data\mine"], "epishot run --task mine"),
