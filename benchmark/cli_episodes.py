@@ -63,10 +63,12 @@ def show(
     from ..tasks.errors import EpishotError
     from .cli_console import stdout_console
 
-    found = sorted(path for path in (store / "episodes").glob(f"{episode_set}*") if path.is_dir())
+    folder = store / "episodes"
+    folders = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    found = sorted(path for path in folders if path.name.startswith(episode_set))
     if len(found) != 1:
         raise EpishotError(
-            f"{len(found)} episode sets in {store / 'episodes'} start with {episode_set!r}; "
+            f"{len(found)} episode sets in {folder} start with {episode_set!r}; "
             "`epishot episodes list` shows them all."
         )
     episodes = EpisodeSet.load(found[0])

@@ -113,6 +113,8 @@ class SuitePart:
             if not values:
                 raise EpishotError(f"No {what} were given; name at least one.")
             _refuse_repeats(what, values)
+        if min(self.shots) < 0:
+            raise EpishotError(f"A support cannot have {min(self.shots)} pairs; give shots of 0 or more.")
         for what, number in (("draws", self.draws), ("seeds", self.seeds)):
             if number < 1:
                 raise EpishotError(f"{number} {what} make no run; give at least 1.")
@@ -139,8 +141,6 @@ class SuitePart:
                 continue
             for regime in self.regimes:
                 if regime is Regime.NONE:
-                    if k < 0:
-                        Condition(k, regime, Balance.NATURAL)
                     continue
                 for balance in self.balances:
                     if regime is Regime.UNLABELLED and balance is Balance.BALANCED:
