@@ -50,7 +50,10 @@ def run(
     board: Annotated[Path | None, typer.Option(help="Board folder; default STORE/board.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the grid and its cost, run nothing.")] = False,
 ) -> int:
-    """Run methods on a task and print the leaderboard. Finished runs are kept and never run twice."""
+    """Run methods on a task and print the leaderboard. Finished runs are kept and never run twice.
+
+    The exit code is 1 if any run failed.
+    """
     options = dict(locals())
     given = {name for name in _GRID if options[name] is not None}
     wanted = _named_suite(suite, given) if suite is not None else _ad_hoc_suite(options)
@@ -85,7 +88,7 @@ def _run(
     from .cli_leaderboard import show
 
     show(board or store / "board", board or store / "board", console)
-    return 0
+    return 1 if any(result.failed for result in results) else 0
 
 
 def _named_suite(name: str, given: set[str]) -> Suite:

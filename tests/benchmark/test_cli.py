@@ -69,6 +69,8 @@ def ad_hoc(*more: str, task: str = TASK, methods: str = "constant") -> list[str]
         (["check", "constnat"], "Did you mean 'constant'"),
         (["check", "constant", "--only", "shape"], "shapes"),
         (["episodes", "show", "abc"], "episodes list"),
+        (["episodes", "show", "/abs"], "0 episode sets"),
+        (["episodes", "show", "["], "0 episode sets"),
         (["episodes", "build", "synthetic", "--draws", "0"], "draw"),
         (["leaderboard"], "no records"),
         (["leaderboard", "--board", "nowhere"], "no records in nowhere"),
@@ -123,7 +125,7 @@ def test_dry_run_tells_what_is_infeasible(capfd: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_plugin_by_file_runs_from_the_command_line(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run_app(ad_hoc(*GRID, "--method", f"{FAULTY}:Good", "--method", f"{FAULTY}:Raises")) == 0
+    assert run_app(ad_hoc(*GRID, "--method", f"{FAULTY}:Good", "--method", f"{FAULTY}:Raises")) == 1
     out = capfd.readouterr().out
     assert "9 runs computed" in out
     assert "6 failed" in out
