@@ -22,7 +22,7 @@ class Canonical(NamedTuple):
 
 
 class Temperature(nn.Module):
-    """One global T = softplus(t), kept in [low, high] by projection (systems.md B13b).
+    """One global T = softplus(t), kept in [low, high] by projection.
 
     Raises:
         MethodError: not 0 < low <= start <= high.
@@ -66,7 +66,7 @@ class Coupling(nn.Module, ABC):
 
 
 class Additive(Coupling):
-    """(U - R) / T (systems.md B1). Leaves the ranking inside a cell as U has it (B0)."""
+    """(U - R) / T. Leaves the ranking inside a cell as U has it (B0)."""
 
     def forward(self, potential: Tensor, latent: Tensor, environment: Environment, temperature: Tensor) -> Tensor:
         """See `Coupling.forward`; `latent` is not used."""
@@ -74,7 +74,7 @@ class Additive(Coupling):
 
 
 class Bilinear(Coupling):
-    """(U + phi(z)' W e - R) / T with phi = tanh and W = A B of low rank (systems.md B11).
+    """(U + phi(z)' W e - R) / T with phi = tanh and W = A B of low rank.
 
     A starts at zero, so training starts from `Additive`.
 

@@ -40,7 +40,7 @@ class SupportRows(NamedTuple):
 
 
 class Student(nn.Module):
-    """A permutation-invariant encoder of a support (Zaheer et al. 2017, Deep Sets; systems.md D3, D6).
+    """A permutation-invariant encoder of a support (Zaheer et al. 2017, Deep Sets).
 
     Inputs are detached: the student learns to read the potential, never to bend it. Beside a learned row
     network the set is summarised by the residuals r_i = y_i - sigma((U_i - R_0) / T) and r_i phi(z_i): the
@@ -94,7 +94,7 @@ class Student(nn.Module):
 
 
 class Teacher(nn.Module):
-    """Resistances R_T >= 0 of the training cells, looked up by id (systems.md D5); never of any other cell.
+    """Resistances R_T >= 0 of the training cells, looked up by id; never of any other cell.
 
     Args:
         n_cells: number of training cells.
@@ -121,5 +121,5 @@ class Teacher(nn.Module):
 
 
 def fuse(student: Tensor, teacher: Tensor, alpha: float) -> Tensor:
-    """alpha R_T + (1 - alpha) R_S (systems.md D8); alpha = 0 is the rule for an unseen cell."""
+    """alpha R_T + (1 - alpha) R_S; alpha = 0 is the rule for an unseen cell."""
     return alpha * teacher + (1.0 - alpha) * student

@@ -1,4 +1,4 @@
-"""The FourierEnergyKAN head: from an encoded pair to a scalar energy (systems.md C2)."""
+"""The FourierEnergyKAN head: from an encoded pair to a scalar energy."""
 
 from __future__ import annotations
 

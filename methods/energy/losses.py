@@ -12,7 +12,7 @@ _ALPHA_RANGE = (0.01, 0.99)
 
 
 class Immax(nn.Module):
-    """Adaptive class-imbalanced margin loss on logits (Cortes et al. 2025, IMMAX; systems.md E1).
+    """Adaptive class-imbalanced margin loss on logits (Cortes et al. 2025, IMMAX).
 
     m = (2y - 1) l clipped to +-10; L = 1/2 [mean_pos softplus(-m / alpha) + mean_neg softplus(-m / (1 - alpha))].
     alpha follows, by an exponential moving average of decay 0.9, sqrt(S+) / (sqrt(S+) + sqrt(S-)) with

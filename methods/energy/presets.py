@@ -7,7 +7,7 @@ from .method import EnergyMethod
 
 
 class EnergyAdditive(EnergyMethod):
-    """logit = (U - R) / T: the environment shifts every pair of a cell alike (systems.md B1).
+    """logit = (U - R) / T: the environment shifts every pair of a cell alike.
 
     The ranking inside a cell is that of U; the support moves offset and calibration only.
     """
@@ -18,7 +18,7 @@ class EnergyAdditive(EnergyMethod):
 
 
 class EnergyBilinear(EnergyMethod):
-    """logit = (U + phi(z)' W e - R) / T: a low-rank interaction of pair and cell (systems.md B11).
+    """logit = (U + phi(z)' W e - R) / T: a low-rank interaction of pair and cell.
 
     The smallest coupling by which a support can change the ranking inside a cell.
     """

@@ -36,7 +36,7 @@ class LossName(StrEnum):
 
 _ALL = frozenset(Group)
 
-#: systems.md E26.
+#: What each loss may reach; everything else receives exactly no gradient from it.
 REACH: Mapping[LossName, frozenset[Group]] = {
     LossName.TASK: _ALL,
     LossName.RANK: _ALL,

@@ -47,7 +47,7 @@ class _Partition(NamedTuple):
 
 
 class EpisodeSampler:
-    """Draws episodes from those training cells that have both classes (systems.md F5-F8).
+    """Draws episodes from those training cells that have both classes.
 
     Support and query of an episode share no locus. Cells are drawn with probability proportional to the
     square root of their positives, so that a tiny cell is neither lost nor repeated without end.

@@ -1,6 +1,6 @@
 """Training of an energy model: potential alone, then jointly with the environment, then the environment.
 
-Stage 1 trains U with R = 0 (systems.md G1). Stage 2 trains everything on IMMAX and ranking. Both compare
+Stage 1 trains U with R = 0. Stage 2 trains everything on IMMAX and ranking. Both compare
 classes at equal weight, which is right for ranking but says nothing of prevalence; so stage 3 freezes the
 encoder and the interaction and fits resistances and temperature by the likelihood at natural prevalence, on
 loci that the encoder has not seen, where its confidence is honest. (An interaction trained there learned the
@@ -203,7 +203,7 @@ def _no_environment(episodes: int, config: EnergyConfig) -> Environment:
 
 
 def _optimiser(model: EnergyModel, config: EnergyConfig, *, with_encoder: bool) -> torch.optim.Optimizer:
-    """AdamW; weight decay belongs to the encoder alone (systems.md E26)."""
+    """AdamW; weight decay belongs to the encoder alone."""
     groups = model.groups()
     encoder, coupling = groups.pop(Group.ENCODER), groups.pop(Group.COUPLING)
     rest = [parameter for parameters in groups.values() for parameter in parameters]
