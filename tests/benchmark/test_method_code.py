@@ -23,7 +23,7 @@ def sources(address: str) -> set[str]:
         one = waiting.pop()
         if one.name not in seen:
             seen.add(one.name)
-            waiting.extend(module._imported(one, module._OWN, None))
+            waiting.extend(module._imported(one, None))
     return seen
 
 
@@ -43,20 +43,82 @@ def test_editing_a_plugin_or_its_neighbour_changes_the_digest(tmp_path: Path) ->
     assert method_code(f"{plugin}:A") not in (first, second)
 
 
-def test_the_package_of_a_plugin_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "codeplugin"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "a.py").write_text("def f():\n    from .deep import g\nclass A: pass\n")
-    (package / "deep.py").write_text("import codeplugin.deeper\n")
-    (package / "deeper.py").write_text("x = 1\n")
-    (package / "other.py").write_text("x = 1\n")
+def write(folder: Path, **sources: str) -> None:
+    """Files below a folder; `a__b` is a/b.py."""
+    for name, source in sources.items():
+        path = folder.joinpath(*name.split("__")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+
+
+@pytest.mark.parametrize("helper", ["pkg/__init__", "pkg/near", "pkg/sub/__init__", "pkg/sub/deep", "bare/far", "late"])
+def test_a_plugin_files_helpers_are_followed_through_packages(tmp_path: Path, helper: str) -> None:
+    write(
+        tmp_path,
+        plugin="from pkg.near import f\nimport bare.far\nclass A:\n    def fit(self):\n        import late\n",
+        late="x = 1\n",
+        bare__far="x = 1\n",
+        pkg__near="from .sub.deep import g\n",
+        pkg__sub__deep="x = 1\n",
+        pkg__stranger="x = 1\n",
+        **{"pkg/__init__": "", "pkg/sub/__init__": ""},
+    )
+    first = method_code(f"{tmp_path / 'plugin.py'}:A")
+    (tmp_path / "pkg" / "stranger.py").write_text("x = 2\n")
+    assert method_code(f"{tmp_path / 'plugin.py'}:A") == first
+    with (tmp_path / f"{helper}.py").open("a") as file:
+        file.write("# edited\n")
+    assert method_code(f"{tmp_path / 'plugin.py'}:A") != first
+
+
+def test_a_plugin_file_inside_a_package_is_followed_by_the_packages_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, insidepkg__plugin="from insidepkg.helper import f\nclass A: pass\n", insidepkg__helper="x = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    first = method_code("codeplugin.a:A")
-    (package / "other.py").write_text("x = 2\n")
-    assert method_code("codeplugin.a:A") == first
-    (package / "deeper.py").write_text("x = 2\n")
-    assert method_code("codeplugin.a:A") != first
+    address = f"{tmp_path / 'insidepkg' / 'plugin.py'}:A"
+    first = method_code(address)
+    (tmp_path / "insidepkg" / "helper.py").write_text("x = 2\n")
+    assert method_code(address) != first
+
+
+def test_installed_libraries_below_a_plugins_folder_are_not_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "env" / "lib" / "site-packages"
+    write(tmp_path, plugin="import somelibrary, json\nclass A: pass\n")
+    write(library, somelibrary="x = 1\n")
+    monkeypatch.syspath_prepend(str(library))
+    first = method_code(f"{tmp_path / 'plugin.py'}:A")
+    (library / "somelibrary.py").write_text("x = 2\n")
+    assert method_code(f"{tmp_path / 'plugin.py'}:A") == first
+
+
+@pytest.mark.parametrize("module", ["deeper", "lazy", "__init__", "sub/far"])
+def test_every_module_of_a_plugins_own_package_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    package = f"codeplugin_{module.strip('_').replace('/', '_')}"
+    write(
+        tmp_path,
+        **{
+            f"{package}__a": "from .deep import g\nlater = import_module('.lazy', __package__)\nclass A: pass\n",
+            f"{package}__deep": f"import {package}.deeper\n",
+            f"{package}__deeper": "x = 1\n",
+            f"{package}__lazy": "x = 1\n",
+            f"{package}__sub__far": "def broken(:\n",
+            f"{package}/__init__": "",
+            "another_package/__init__": "",
+        },
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    first = method_code(f"{package}.a:A")
+    assert method_code(f"{package}.a:A") == first
+    (tmp_path / "another_package" / "__init__.py").write_text("x = 2\n")
+    assert method_code(f"{package}.a:A") == first
+    with (tmp_path / package / f"{module}.py").open("a") as file:
+        file.write("# edited\n")
+    assert method_code(f"{package}.a:A") != first
 
 
 def test_the_packages_own_methods_do_not_drag_in_each_other() -> None:
