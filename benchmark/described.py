@@ -7,6 +7,7 @@ in a child process, and the description is kept in the run store under the diges
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..methods.base import CONTRACT_VERSION, Method, Reads, Regime
 from ..methods.registry import METHODS, find_method, method_address
-from ..tasks.errors import MethodError
+from ..tasks.errors import DuplicateNameError, MethodError
 from .method_code import method_code
 from .provenance import versions
 from .records import MethodFacts
@@ -140,7 +141,8 @@ def describe_methods(specs: Sequence[MethodSpec], store: RunStore, executor: Exe
     """Describe methods, from the store where their source and arguments are known there.
 
     Raises:
-        EpishotError: a method cannot be found, imported or built.
+        EpishotError: a method cannot be found, imported or built. DuplicateNameError: a plugin goes by the
+            name of a registered method.
     """
     located = [locate(spec) for spec in specs]
     keys = [_key(one) for one in located]
@@ -151,7 +153,42 @@ def describe_methods(specs: Sequence[MethodSpec], store: RunStore, executor: Exe
         for (key, _), description in zip(new, described, strict=True):
             store.keep_description(key, description)
             known[key] = description
-    return [known[key] for key in keys]
+    found = [known[key] for key in keys]
+    for one, description in zip(located, found, strict=True):
+        if ":" in one.spec.reference:
+            _refuse_taken_name(description)
+    return found
+
+
+def _refuse_taken_name(plugin: Description) -> None:
+    """Make sure that a plugin does not go by the name of another, registered method.
+
+    Raises:
+        DuplicateNameError: it does.
+    """
+    name = plugin.name.partition("[")[0]
+    if name not in METHODS or METHODS.reference(name) == plugin.address:
+        return
+    if not _same_class(METHODS.get(name), find_method(plugin.address)):
+        raise DuplicateNameError(
+            f"The method name {name!r} is already taken by {METHODS.origin(name)}; give the class in "
+            f"{_short(plugin.address)} another `name`."
+        )
+
+
+def _same_class(one: type[Method], other: type[Method]) -> bool:
+    """A file that is also an installed module gives two class objects of one source."""
+    if one is other:
+        return True
+    try:
+        files = [inspect.getsourcefile(cls) for cls in (one, other)]
+    except TypeError:  # made in an interactive session
+        return False
+    return one.__qualname__ == other.__qualname__ and files[0] is not None and files[0] == files[1]
+
+
+def _short(address: str) -> str:
+    return address.replace("\\", "/").rpartition("/")[2]
 
 
 def _describe_all(located: Sequence[Located]) -> list[Description]:

@@ -138,6 +138,24 @@ def test_a_plugin_by_file_runs_from_the_command_line(capfd: pytest.CaptureFixtur
         assert (Path("elsewhere") / name).read_bytes() == (Path("runs/board") / name).read_bytes()
 
 
+def test_a_plugin_may_not_go_by_a_registered_name(capfd: pytest.CaptureFixture[str]) -> None:
+    source = FAULTY.read_text()
+    Path("plug.py").write_text(source.replace('name = "good"', 'name = "constant"'))
+    for _ in range(2):  # also once the plugin's description is kept in the store
+        assert run_app(["run", "--task", TASK, "--method", "plug.py:Good", *GRID]) == 2
+        err = capfd.readouterr().err
+        assert "'constant' is already taken by epishot.baselines.controls:Constant" in err
+        assert "plug.py:Good" in err
+        assert len(err.strip().splitlines()) == 1
+    assert not list(Path("runs").glob("records/*/*"))
+
+
+def test_a_registered_method_may_be_named_by_its_module(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["run", "--task", TASK, "--method", "epishot.baselines.controls:Constant", *GRID, "--dry-run"]
+    assert run_app(arguments) == 0
+    assert "constant" in capfd.readouterr().out
+
+
 def test_the_listing_commands_answer(capfd: pytest.CaptureFixture[str]) -> None:
     assert run_app(["--version"]) == 0
     assert run_app(["tasks"]) == 0
