@@ -187,6 +187,8 @@ class CompactRecord(_Frozen):
         overlap: per cell, shares of query rows whose gene / pair occurs in training (protocol `cell`).
         cost: per (regime, balance, k) summed over folds, seeds and cells; environment: machine and versions.
         replicates_sha256: digest of the replicates (little-endian float32, row by row) beside this record.
+        archive_sha256: digest of the file of full scores that the metrics were computed from; empty where there is
+            none (reference rows, whose scores come with the task, and records that were never published).
     """
 
     schema_version: str = RECORD_SCHEMA
@@ -209,6 +211,7 @@ class CompactRecord(_Frozen):
     overlap: dict[str, dict[str, float]] = {}
     cost: dict[str, float | None] = {}
     replicates_sha256: str = ""
+    archive_sha256: str = ""
     command: str
     commit: str
     versions: dict[str, str]
