@@ -153,11 +153,11 @@ def describe_methods(specs: Sequence[MethodSpec], store: RunStore, executor: Exe
         for (key, _), description in zip(new, described, strict=True):
             store.keep_description(key, description)
             known[key] = description
-    found = [known[key] for key in keys]
-    for one, description in zip(located, found, strict=True):
+    descriptions = [known[key] for key in keys]
+    for one, description in zip(located, descriptions, strict=True):
         if ":" in one.spec.reference:
             _refuse_taken_name(description)
-    return found
+    return descriptions
 
 
 def _refuse_taken_name(plugin: Description) -> None:
