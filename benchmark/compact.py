@@ -72,6 +72,18 @@ def read_compact(board: Path) -> list[tuple[CompactRecord, np.ndarray]]:
     return [_read(path) for path in sorted((Path(board) / "records").glob("*/*/*.json"))]
 
 
+def has_replicates(path: Path, record: CompactRecord) -> bool:
+    """Whether the replicates beside the compact record at `path` are there and are its own."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = _from_table(pq.read_table(_replicates_path(path)))
+    except (OSError, pa.ArrowException, KeyError):
+        return False
+    return replicates_digest(found) == record.replicates_sha256
+
+
 def _read(path: Path) -> tuple[CompactRecord, np.ndarray]:
     import pyarrow as pa
     import pyarrow.parquet as pq

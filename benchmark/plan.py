@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ..methods.base import Balance, Regime
 from ..tasks.errors import EpishotError
 from .described import Description
 from .provenance import versions
@@ -55,6 +56,7 @@ class PartPlan:
         splits: the splits of the requested cells.
         fits: ordered by method, then split, then seed; fits without a feasible run are left out.
         infeasible: per cell and condition, for the conditions that any method is scored under.
+        untrainable: cells for which nothing is left to train on, and why; they are infeasible throughout.
     """
 
     part: SuitePart
@@ -64,6 +66,7 @@ class PartPlan:
     splits: tuple[Split, ...]
     fits: tuple[PlannedFit, ...]
     infeasible: tuple[Infeasible, ...]
+    untrainable: Mapping[str, str]
 
     @property
     def n_runs(self) -> int:
@@ -88,11 +91,12 @@ def make_plan(part: SuitePart, task: Task, episodes: EpisodeSet, methods: Sequen
         {condition for method in methods for condition in part.conditions_for(method.regimes)},
         key=lambda c: (c.k, c.regime.value, c.balance.value),
     )
+    untrainable = {split.cell: _why_untrainable(task, split) for split in splits if not split.train_rows.size}
     infeasible = tuple(
         Infeasible(cell, condition, reason)
         for cell in dict.fromkeys(split.cell for split in splits)
         for condition in wanted
-        if condition.k and (reason := episodes.infeasible(cell, condition.balance.value, condition.k))
+        if (reason := untrainable.get(cell) or _why_infeasible(episodes, cell, condition))
     )
     impossible = {(one.cell, one.condition) for one in infeasible}
     fits: list[PlannedFit] = []
@@ -102,7 +106,34 @@ def make_plan(part: SuitePart, task: Task, episodes: EpisodeSet, methods: Sequen
             possible = [c for c in conditions if (split.cell, c) not in impossible]
             seeds = range(1 if method.deterministic else part.seeds) if possible else ()
             fits.extend(_fit(part, task, episodes, method, split, seed, possible) for seed in seeds)
-    return PartPlan(part, task, episodes, tuple(methods), splits, tuple(fits), infeasible)
+    return PartPlan(part, task, episodes, tuple(methods), splits, tuple(fits), infeasible, untrainable)
+
+
+def widest_plan(plan: PartPlan) -> PartPlan:
+    """The grid of everything on the same episodes that could stand beside a plan's runs in one row.
+
+    That is every cell of the card and every regime and balance, with the plan's methods, seeds and budget.
+    """
+    # Balanced supports exist for even k only; a part that asks for them and an odd k is refused.
+    even = not any(k % 2 for k in plan.part.shots)
+    everything = replace(
+        plan.part,
+        cells=None,
+        shots=plan.part.episode_shots,
+        regimes=tuple(Regime),
+        balances=tuple(Balance) if even else (Balance.NATURAL,),
+    )
+    return make_plan(everything, plan.task, plan.episodes, plan.methods)
+
+
+def _why_untrainable(task: Task, split: Split) -> str:
+    if set(task.card.family(split.cell)) >= set(task.card.cells):
+        return "no training cell outside the family"
+    return f"no training row is left for {split.name}"
+
+
+def _why_infeasible(episodes: EpisodeSet, cell: str, condition: Condition) -> str | None:
+    return episodes.infeasible(cell, condition.balance.value, condition.k) if condition.k else None
 
 
 def _fit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -103,12 +104,17 @@ def prepare_part(part: SuitePart, store: RunStore, executor: Executor) -> Prepar
 
 
 def episode_set(part: SuitePart, task: Task, store: RunStore) -> EpisodeSet:
-    """The episode set of a part, kept in the store. Building it audits every split for shared loci."""
+    """The episode set of a part, kept in the store. Building it audits every split for shared loci.
+
+    A kept set that is damaged is replaced.
+    """
+    from ..tasks.episode_files import holds_intact
     from ..tasks.episodes import EpisodeSet
 
     episodes = EpisodeSet.build(task, part.protocol, part.episode_shots, part.draws)
     folder = store.episodes(episodes.hash)
-    if not folder.exists():
+    if not holds_intact(episodes, folder):
+        shutil.rmtree(folder, ignore_errors=True)
         episodes.save(folder)
     return episodes
 
@@ -228,12 +234,14 @@ def run_suite(
     Raises:
         EpishotError: anything the user can mend. Interrupted: Ctrl-C.
     """
-    from .summaries import check_board, update_board
+    from .board_rows import clear_board
+    from .summaries import update_board
 
     store = RunStore(store_folder)
     executor = make_executor(options)
     prepared = [prepare_part(part, store, executor) for part in suite.parts]
-    check_board(board or store.board, [one.plan for one in prepared], own=board is None)
+    for line in clear_board(board or store.board, [one.plan for one in prepared], own=board is None):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     results = []
     for one in prepared:
         result = run_part(one, store, executor, options, console)

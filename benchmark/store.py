@@ -109,6 +109,14 @@ class RunStore:
         table = pq.read_table(pa.BufferReader(data))
         return np.stack([column.to_numpy() for column in table.columns])
 
+    def holds(self, task: str, key: str) -> bool:
+        """Whether a run has a record, successful or failed."""
+        return self.record_path(task, key).is_file()
+
+    def forget_scores(self, record: RunRecord) -> None:
+        """Delete the scores of a run, found damaged, so that the next run computes them again."""
+        self.scores_path(record.identity.task, record.key).unlink(missing_ok=True)
+
     def records(self, task: str | None = None) -> Iterator[RunRecord]:
         """Every readable record, of one task or of all."""
         folder = self.folder / "records"

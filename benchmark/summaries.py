@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import ValidationError
-
-from ..tasks.errors import EpishotError
 from . import provenance
-from .plan import PartPlan, PlannedRun
-from .records import EVALUATOR_VERSION, CompactRecord, Cost, MethodFacts, RunRecord
+from .board_rows import BoardRow, rows_of
+from .compact import has_replicates
+from .plan import PartPlan, PlannedRun, widest_plan
+from .records import CompactRecord, Cost, MethodFacts, RunRecord
 from .reference_rows import REFERENCE_CONDITION, reference_facts, reference_runs
 from .specs import Condition
 from .store import RunStore
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 #: Reason that `summarise` gives the cells which the part leaves out.
 _NOT_ASKED = "the cell was not asked for"
+_DAMAGED = "the scores in the run store are missing or damaged; run it again to compute them anew"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class _Order:
     """A summary to be made.
 
     Attributes:
-        runs: the planned runs of the method; none for a reference row.
+        runs: the runs of the method that have a record; none for a reference row.
+        cells: the held-out cells that were asked for, now or before. command: printed as provenance.
         reference: name of the reference row, else None.
     """
 
@@ -43,6 +44,8 @@ class _Order:
     runs: tuple[PlannedRun, ...]
     conditions: tuple[Condition, ...]
     seeds: tuple[int, ...]
+    cells: tuple[str, ...]
+    command: str
     reference: str | None = None
 
 
@@ -53,57 +56,13 @@ class _Shared:
     task: Task
     episodes: EpisodeSet
     queries: dict[str, list[Query]]
-    cells: tuple[str, ...]
+    untrainable: Mapping[str, str]
     overlap: dict[str, dict[str, float]]
     scorings: dict[str, int]
     store: Path
-    command: str
+    budget: float
     commit: str
     versions: dict[str, str]
-
-
-def check_board(board: Path, plans: Sequence[PartPlan], *, own: bool) -> None:
-    """Make sure that a board holds no rows of other episodes, with which ours could not be compared.
-
-    Args:
-        board: board folder. own: whether it is the store's own board: outdated rows are then taken out
-            (the store can give them again); else they are refused.
-
-    Raises:
-        EpishotError: it holds such rows, or cannot be written to.
-    """
-    from .atomic import writable_folder
-
-    writable_folder(board, "--board")
-    for plan in plans:
-        for path, record in _records(board, plan):
-            if record is not None and _comparable(record, plan):
-                continue
-            if not own:
-                raise EpishotError(
-                    f"The board {board} holds {path.stem!r} on other episodes of {plan.task.card.name} "
-                    f"{plan.part.protocol} (or of another version); choose another --board, or delete the rows."
-                )
-            path.unlink()
-            path.with_name(f"{path.stem}.replicates.parquet").unlink(missing_ok=True)
-
-
-def _records(board: Path, plan: PartPlan) -> Iterator[tuple[Path, CompactRecord | None]]:
-    folder = board / "records" / plan.task.card.name / plan.part.protocol
-    for path in sorted(folder.glob("*.json")):
-        yield path, _read(path)
-
-
-def _read(path: Path) -> CompactRecord | None:
-    try:
-        return CompactRecord.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-def _comparable(record: CompactRecord, plan: PartPlan) -> bool:
-    theirs = (record.task_hash, record.episode_set, record.evaluator)
-    return theirs == (plan.task.content_hash, plan.episodes.hash, EVALUATOR_VERSION)
 
 
 def update_board(result: PartResult, store: RunStore, board: Path, executor: Executor, command: str) -> list[str]:
@@ -117,39 +76,83 @@ def update_board(result: PartResult, store: RunStore, board: Path, executor: Exe
         Names of the rows written.
     """
     plan = result.plan
-    current = {record.method.name: record for _, record in _records(board, plan) if record is not None}
-    orders = [order for order in _orders(plan) if not _up_to_date(current.get(order.facts.name), order, result)]
+    wide = widest_plan(plan)
+    current = {row.record.method.name: row for row in rows_of(board, plan) if row.record is not None}
+    orders = [
+        order
+        for order in _orders(plan, wide, store, current, command)
+        if order.facts.name in result.touched or not _up_to_date(current.get(order.facts.name), order)
+    ]
     if not orders:
         return []
     from .compact import write_compact
 
-    shared = _shared(plan, store, command)
+    shared = _shared(wide, store)
     for summary in executor.map_trusted(_summarise, orders, shared):
         write_compact(board, summary.record, summary.replicates)
     return [order.facts.name for order in orders]
 
 
-def _orders(plan: PartPlan) -> Iterator[_Order]:
+def _orders(
+    plan: PartPlan, wide: PartPlan, store: RunStore, current: Mapping[str, BoardRow], command: str
+) -> Iterator[_Order]:
+    """A row covers what was asked for now and what the store already has on the same episodes.
+
+    So asking for one cell, then for another, gives a row with both, whatever the order.
+    """
+    asked_now = set(plan.part.cells or plan.task.card.cells)
+    own = {run.key for fit in plan.fits for run in fit.runs}
     for method in plan.methods:
-        runs = tuple(run for fit in plan.fits if fit.method is method for run in fit.runs)
-        seeds = tuple(range(1 if method.deterministic else plan.part.seeds))
-        yield _Order(method.facts, runs, plan.part.conditions_for(method.regimes), seeds)
+        possible = [run for fit in wide.fits if fit.method is method for run in fit.runs]
+        runs = tuple(run for run in possible if store.holds(run.identity.task, run.key))
+        conditions = {(run.spec.condition.regime, run.spec.condition.balance) for run in runs}
+        conditions |= {(c.regime, c.balance) for c in plan.part.conditions_for(method.regimes)}
+        yield _Order(
+            method.facts,
+            runs,
+            tuple(c for c in wide.part.conditions_for(method.regimes) if (c.regime, c.balance) in conditions),
+            tuple(range(1 if method.deterministic else plan.part.seeds)),
+            _in_card_order(plan, asked_now | {run.spec.fit.cell for run in runs}),
+            _commands({run.key for run in runs} - own, current.get(method.name), command),
+        )
     for name in plan.task.references:
-        yield _Order(reference_facts(name), (), (REFERENCE_CONDITION,), (0,), reference=name)
+        row = current.get(name)
+        cells = _in_card_order(plan, asked_now | (_asked(row.record) if row and row.record else set()))
+        yield _Order(reference_facts(name), (), (REFERENCE_CONDITION,), (0,), cells, command, reference=name)
 
 
-def _up_to_date(record: CompactRecord | None, order: _Order, result: PartResult) -> bool:
-    if record is None or order.facts.name in result.touched:
+def _commands(earlier: Set[str], row: BoardRow | None, command: str) -> str:
+    """The command, after those of the row if they gave runs (keys `earlier`) that it alone would not give."""
+    if row is None or row.record is None or earlier.isdisjoint(row.record.run_keys):
+        return command
+    return " && ".join([*(one for one in row.record.command.split(" && ") if one != command), command])
+
+
+def _in_card_order(plan: PartPlan, cells: Set[str]) -> tuple[str, ...]:
+    return tuple(cell for cell in plan.task.card.cells if cell in cells)
+
+
+def _asked(record: CompactRecord) -> set[str]:
+    return {entry.cell for entry in record.entries if entry.reason != _NOT_ASKED}
+
+
+def _up_to_date(row: BoardRow | None, order: _Order) -> bool:
+    if row is None or row.record is None:
         return False
-    cells = {entry.cell for entry in record.entries if entry.reason != _NOT_ASKED}
+    record = row.record
+    conditions = {(entry.regime, entry.balance, entry.k) for entry in record.entries}
     return (
         record.run_keys == tuple(sorted(run.key for run in order.runs))
         and record.method == order.facts
-        and cells >= set(result.plan.part.cells or ())
+        and _asked(record) >= set(order.cells)
+        # A run that failed may have been run again since, for another board.
+        and not any(entry.status == "failed" for entry in record.entries)
+        and conditions == {(c.regime.value, c.balance.value, c.k) for c in order.conditions}
+        and has_replicates(row.path, record)
     )
 
 
-def _shared(plan: PartPlan, store: RunStore, command: str) -> _Shared:
+def _shared(plan: PartPlan, store: RunStore) -> _Shared:
     from ..tasks.overlap import shared_loci
     from .summarise import collect_queries
 
@@ -160,11 +163,11 @@ def _shared(plan: PartPlan, store: RunStore, command: str) -> _Shared:
         task=plan.task,
         episodes=plan.episodes,
         queries=collect_queries(plan.task, plan.episodes.splits),
-        cells=tuple(plan.part.cells or plan.task.card.cells),
+        untrainable=plan.untrainable,
         overlap=overlap,
         scorings=_scorings(store, plan),
         store=store.folder,
-        command=command,
+        budget=plan.part.budget,
         commit=provenance.commit(),
         versions=provenance.versions(),
     )
@@ -177,8 +180,8 @@ def _summarise(order: _Order, shared: _Shared) -> Summary:
     found = _stored(order.runs, store)
     if order.reference is not None:
         runs = reference_runs(shared.task, shared.episodes, order.reference)
-        found = _Found([run for run in runs if run.cell in shared.cells], [], {})
-    return summarise_method(
+        found = _Found([run for run in runs if run.cell in order.cells], [], {})
+    summary = summarise_method(
         shared.task,
         shared.episodes,
         order.facts,
@@ -186,15 +189,28 @@ def _summarise(order: _Order, shared: _Shared) -> Summary:
         conditions=order.conditions,
         seeds=order.seeds,
         failures=found.failures,
-        cells=shared.cells,
+        cells=order.cells,
         queries=shared.queries,
+        budget=shared.budget,
         cost=found.cost,
         overlap=shared.overlap,
         test_scorings=shared.scorings.get(order.facts.name, 0),
-        command=shared.command,
+        command=order.command,
         commit=shared.commit,
         versions=shared.versions,
     )
+    return summary if order.reference is not None else _with_untrainable(summary, shared.untrainable)
+
+
+def _with_untrainable(summary: Summary, untrainable: Mapping[str, str]) -> Summary:
+    """Call the runs infeasible, not missing, that no fit could give."""
+    entries = tuple(
+        entry.model_copy(update={"status": "infeasible", "reason": untrainable[entry.cell]})
+        if entry.cell in untrainable and entry.status == "missing"
+        else entry
+        for entry in summary.record.entries
+    )
+    return summary._replace(record=summary.record.model_copy(update={"entries": entries}))
 
 
 class _Found(NamedTuple):
@@ -215,8 +231,10 @@ def _stored(runs: Iterable[PlannedRun], store: RunStore) -> _Found:
             records.append(record)
             scored.append(RunScores(fit.cell, fit.fold, fit.seed, condition, scores, run.key))
             continue
+        if record is not None:
+            store.forget_scores(record)
         failed = store.failed(fit.task, run.key)
-        reason = "the scores in the run store are damaged" if failed is None else (failed.error or "failed")
+        reason = _DAMAGED if failed is None else (failed.error or "failed")
         failures.append(RunFailure(fit.cell, fit.fold, fit.seed, condition, reason.splitlines()[0], run.key))
     return _Found(scored, failures, _cost(records))
 

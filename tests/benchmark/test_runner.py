@@ -14,9 +14,11 @@ from rich.console import Console
 
 from epishot.benchmark.compact import read_compact
 from epishot.benchmark.described import Description, describe, locate
+from epishot.benchmark.executor import Executor
 from epishot.benchmark.plan import PartPlan, make_plan, missing_runs
 from epishot.benchmark.predict_cost import DEFAULT_CONTROL_S, DEFAULT_FIT_S, cost_model
 from epishot.benchmark.prepare import prepare_fit
+from epishot.benchmark.records import CompactRecord
 from epishot.benchmark.runner import PartResult, RunOptions, run_suite
 from epishot.benchmark.specs import MethodSpec, Suite, SuitePart
 from epishot.benchmark.store import RunStore
@@ -251,6 +253,188 @@ def test_a_board_of_other_episodes_is_refused_but_the_stores_own_is_brought_up_t
     run(tmp_path / "runs", part("Good", draws=3))
     names = {record.method.name for record, _ in read_compact(tmp_path / "runs" / "board")}
     assert names == {"good", "ceiling", "oracle"}
+
+
+# Rows of the board from several commands
+
+
+def rows(board: Path) -> dict[str, CompactRecord]:
+    return {record.method.name: record for record, _ in read_compact(board)}
+
+
+def statuses(record: CompactRecord, **where: object) -> dict[str, str]:
+    return {
+        entry.cell: entry.status
+        for entry in record.entries
+        if all(getattr(entry, name) == value for name, value in where.items())
+    }
+
+
+@pytest.mark.parametrize("name", ["good", "ceiling"])
+def test_cells_asked_for_one_after_the_other_end_up_in_one_row(tmp_path: Path, name: str) -> None:
+    first, second, third = load_task(TASK).card.cells
+    run(tmp_path, part("Good", cells=(first,)))
+    assert statuses(rows(tmp_path / "board")[name], k=0) == {first: "ok", second: "missing", third: "missing"}
+    run(tmp_path, part("Good", cells=(second,)))
+    assert statuses(rows(tmp_path / "board")[name], k=0) == {first: "ok", second: "ok", third: "missing"}
+    (last,) = run(tmp_path, part("Good"))
+    assert last.computed == 2
+    assert set(statuses(rows(tmp_path / "board")[name], k=0).values()) == {"ok"}
+    whole = tmp_path / "whole"
+    run(whole, part("Good"))
+    theirs, mine = rows(whole / "board")[name], rows(tmp_path / "board")[name]
+    assert mine.entries == theirs.entries
+    assert mine.across == theirs.across
+    assert mine.replicates_sha256 == theirs.replicates_sha256
+    run(tmp_path, part("Good", cells=(first,)))
+    assert rows(tmp_path / "board")[name] == mine, "asking for less takes nothing away"
+
+
+def test_supports_asked_for_one_after_the_other_end_up_in_one_row(tmp_path: Path) -> None:
+    run(tmp_path, part("Good"))
+    run(tmp_path, part("Good", balances=(Balance.BALANCED,)))
+    record = rows(tmp_path / "board")["good"]
+    assert {(e.regime, e.balance, e.k) for e in record.entries} == {
+        ("none", "natural", 0),
+        ("labelled", "natural", 8),
+        ("labelled", "balanced", 8),
+    }
+    assert {entry.status for entry in record.entries} == {"ok"}
+    again = part("Good", balances=(Balance.NATURAL, Balance.BALANCED))
+    assert run(tmp_path, again)[0].computed == 0
+    assert rows(tmp_path / "board")["good"] == record
+
+
+def test_a_cell_that_failed_before_still_says_so(tmp_path: Path) -> None:
+    first, second, _ = load_task(TASK).card.cells
+    run(tmp_path, part("RaisesLabelled", cells=(first,)))
+    run(tmp_path, part("RaisesLabelled", cells=(second,), shots=(8,)))
+    found = statuses(rows(tmp_path / "board")["raises-labelled"], k=8)
+    assert (found[first], found[second]) == ("failed", "failed")
+
+
+def test_a_run_mended_for_another_board_is_mended_here_too(tmp_path: Path) -> None:
+    store = RunStore(tmp_path / "runs")
+    (first,) = run(store.folder, part("Good"))
+    planned = first.plan.fits[0].runs[0]
+    good = store.find(planned.identity.task, planned.key)
+    scores = store.scores(good)
+    before = rows(store.board)
+    store.write(good.model_copy(update={"status": "failed", "error": "fit: chance", "episodes": ()}), None)
+    next(store.board.rglob("good.json")).unlink()
+    from epishot.benchmark.summaries import update_board
+
+    def update() -> list[str]:
+        result = PartResult(first.plan)
+        return update_board(result, store, store.board, Executor(1), "x")
+
+    assert update() == ["good"]
+    assert "chance" in str([entry.reason for entry in rows(store.board)["good"].entries])
+    store.write(good, scores)
+    assert update() == ["good"]
+    assert rows(store.board)["good"].entries == before["good"].entries
+    assert update() == []
+
+
+def test_a_row_of_several_commands_names_them_all(tmp_path: Path) -> None:
+    first, second, _ = load_task(TASK).card.cells
+    console = Console(file=io.StringIO())
+    for command, cells in (("one", (first,)), ("two", (second,)), ("two", (second,)), ("all", None)):
+        suite = Suite("test", "1", (part("Good", cells=cells),))
+        run_suite(suite, tmp_path, None, RunOptions(command=command), console)
+        expected = {"one": "one", "two": "one && two", "all": "all"}[command]
+        assert rows(tmp_path / "board")["good"].command == expected
+
+
+def test_what_is_taken_off_the_board_is_told(tmp_path: Path) -> None:
+    def said(asked: SuitePart) -> str:
+        console = Console(file=io.StringIO(), width=200)
+        run_suite(Suite("test", "1", (asked,)), tmp_path, None, RunOptions(), console)
+        return console.file.getvalue()  # type: ignore[attr-defined]
+
+    assert "taken off" not in said(part("Good"))
+    assert "3 rows of other episodes were taken off the board" in said(part("Good", draws=3))
+    assert "3 rows of another budget (0.05, not 0.1) were taken off the board" in said(
+        part("Good", draws=3, budget=0.1)
+    )
+    assert {record.budget for record in rows(tmp_path / "board").values()} == {0.1}
+    assert "taken off" not in said(part("Good", "distance", draws=3, budget=0.1))
+
+
+def test_rows_of_another_budget_are_refused_on_a_board_of_somebody_elses(tmp_path: Path) -> None:
+    run(tmp_path / "runs", part("Good"), board=tmp_path / "published")
+    with pytest.raises(EpishotError, match=r"'ceiling' of another budget \(0.05, not 0.1\)"):
+        run(tmp_path / "runs", part("Good", budget=0.1), board=tmp_path / "published")
+
+
+@pytest.mark.parametrize("damage", ["delete", "swap"])
+def test_running_again_restores_damaged_replicates(tmp_path: Path, damage: str) -> None:
+    run(tmp_path, part("Good", "distance"))
+    folder = next((tmp_path / "board").rglob("good.json")).parent
+    before = (folder / "good.replicates.parquet").read_bytes()
+    if damage == "delete":
+        (folder / "good.replicates.parquet").unlink()
+    else:
+        (folder / "good.replicates.parquet").write_bytes((folder / "ceiling.replicates.parquet").read_bytes())
+    with pytest.raises(EpishotError, match="run again"):
+        read_compact(tmp_path / "board")
+    (result,) = run(tmp_path, part("Good", "distance"))
+    assert result.computed == 0
+    assert (folder / "good.replicates.parquet").read_bytes() == before
+
+
+def test_damaged_scores_are_noticed_and_computed_again(tmp_path: Path) -> None:
+    (first,) = run(tmp_path, part("Good"))
+    store = RunStore(tmp_path)
+    before = rows(store.board)["good"]
+    damaged = first.plan.fits[0].runs[0]
+    path = store.scores_path(first.plan.task.card.name, damaged.key)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    next(store.board.rglob("good.json")).unlink()
+    run(tmp_path, part("Good"))
+    entries = {(e.cell, e.k): e for e in rows(store.board)["good"].entries}
+    entry = entries[damaged.spec.fit.cell, damaged.spec.condition.k]
+    assert entry.status == "failed"
+    assert "run it again" in str(entry.reason)
+    (third,) = run(tmp_path, part("Good"))
+    assert third.computed == 1
+    assert rows(store.board)["good"].entries == before.entries
+
+
+@pytest.mark.parametrize("damage", ["episodes/data-00000-of-00001.arrow", "manifest.json", "dataset_dict.json"])
+def test_a_damaged_episode_set_is_replaced(tmp_path: Path, damage: str) -> None:
+    (result,) = run(tmp_path, part("Good"))
+    folder = RunStore(tmp_path).episodes(result.plan.episodes.hash)
+    stamp = (folder / "manifest.json").stat().st_mtime_ns
+    run(tmp_path, part("Good"))
+    assert (folder / "manifest.json").stat().st_mtime_ns == stamp, "an intact set is left alone"
+    (folder / damage).write_bytes((folder / damage).read_bytes()[:-40])
+    with pytest.raises(EpishotError):
+        EpisodeSet.load(folder)
+    run(tmp_path, part("Good"))
+    assert EpisodeSet.load(folder).hash == result.plan.episodes.hash
+
+
+def test_a_cell_without_training_cells_is_infeasible_and_the_others_are_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = load_task(TASK)
+    first, second, third = task.card.cells
+    monkeypatch.setattr(type(task.card), "family", lambda card, cell: card.cells if cell == first else (cell,))
+    plan = plan_of(part("Good", "maml"), task)
+    assert {(gap.cell, gap.condition.k, gap.reason) for gap in plan.infeasible} == {
+        (first, k, "no training cell outside the family") for k in (0, 8)
+    }
+    assert {fit.spec.cell for fit in plan.fits} == {second, third}
+    (result,) = run(tmp_path, part("Good"))
+    assert (result.computed, result.failed) == (4, [])
+    found = rows(tmp_path / "board")
+    assert statuses(found["good"], k=8) == {first: "infeasible", second: "ok", third: "ok"}
+    assert {e.reason for e in found["good"].entries if e.cell == first} == {"no training cell outside the family"}
+    run(tmp_path, part("Good"))
+    assert rows(tmp_path / "board") == found
 
 
 def test_the_prediction_learns_from_the_store(tmp_path: Path) -> None:
