@@ -1,4 +1,4 @@
-"""The board as files: Markdown, CSV and JSON, written together."""
+"""The board as files: Markdown, CSV, JSON and LaTeX, written together."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ..benchmark.atomic import write_bytes
 from ..tasks.errors import EpishotError
 from .board import Board
 from .format import escape_csv
+from .latex import board_latex
 from .markdown import board_markdown, cost_markdown, write_between_markers
 
 _KEY_COLUMNS = ("task", "protocol", "regime", "balance", "k", "method", "kind", "marks", "zero_shot", "group")
 
 
 def write_board(board: Board, folder: Path) -> list[Path]:
-    """Write LEADERBOARD.md, COST.md, leaderboard.csv and leaderboard.json into `folder`.
+    """Write LEADERBOARD.md, COST.md, leaderboard.csv, leaderboard.json and leaderboard.tex into `folder`.
 
     Returns:
         The files written.
@@ -27,11 +28,13 @@ def write_board(board: Board, folder: Path) -> list[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / name for name in ("LEADERBOARD.md", "COST.md", "leaderboard.csv", "leaderboard.json")]
+        names = ("LEADERBOARD.md", "COST.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex")
+        paths = [folder / name for name in names]
         write_between_markers(paths[0], board_markdown(board), "# EPIShot leaderboard")
         write_between_markers(paths[1], cost_markdown(board), "# What the leaderboard cost")
         write_bytes(paths[2], board_csv(board).encode())
         write_bytes(paths[3], board_json(board).encode())
+        write_bytes(paths[4], board_latex(board).encode())
     except OSError as error:
         raise EpishotError(f"The leaderboard cannot be written to {folder}: {error.strerror}.") from error
     return paths

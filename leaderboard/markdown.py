@@ -9,7 +9,9 @@ from pathlib import Path
 from ..benchmark.atomic import write_bytes
 from ..benchmark.records import CompactRecord
 from .board import ACROSS_METRICS, MACRO_METRICS, Board, BoardTable, CellHead, Row
+from .curves import curve_panels
 from .format import CALIBRATION_NAMES, escape_markdown, interval, kind_marks, number, title
+from .markdown_notes import cells_note, curve_table, resolution_note
 
 BEGIN, END = "<!-- epishot:board begin -->", "<!-- epishot:board end -->"
 
@@ -39,13 +41,11 @@ environment shows in the calibration-sensitive columns only.
 def board_markdown(board: Board) -> str:
     """The generated part of LEADERBOARD.md (without markers)."""
     parts = [LEGEND]
-    place = None
-    for table in board.tables:
-        if (table.key.task, table.key.protocol) != place:
-            place = (table.key.task, table.key.protocol)
-            records = [r for r in board.records if (r.task, r.protocol) == place]
-            parts.append(_section_head(records))
-        parts.append(_table_markdown(table))
+    panels = curve_panels(board)
+    for place in dict.fromkeys((table.key.task, table.key.protocol) for table in board.tables):
+        parts.append(_section_head([r for r in board.records if (r.task, r.protocol) == place]))
+        parts += [_table_markdown(t) for t in board.tables if (t.key.task, t.key.protocol) == place]
+        parts += [curve_table(panel) for panel in panels if (panel.task, panel.protocol) == place]
     parts.append(_provenance(board.records))
     return "\n".join(parts)
 
@@ -101,7 +101,7 @@ def _section_head(records: Sequence[CompactRecord]) -> str:
             f"{shares}.",
             "",
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, cells_note(len(first.cells)), ""])
 
 
 def _table_markdown(table: BoardTable) -> str:
@@ -110,19 +110,23 @@ def _table_markdown(table: BoardTable) -> str:
         lines += [f"No macro mean: {table.macro_reason}; rows stand in the order of the zero-shot table.", ""]
     elif len(table.macro_cells) < len(table.cells):
         lines += [
-            f"Macro mean over {len(table.macro_cells)} of {len(table.cells)} cells: {', '.join(table.macro_cells)}.",
+            f"Macro mean over {len(table.macro_cells)} of {len(table.cells)} cells: "
+            f"{escape_markdown(', '.join(table.macro_cells))}.",
             "",
         ]
     if table.best_control:
-        plain = (
-            f"; without context: {table.best_plain_control}" if table.best_plain_control != table.best_control else ""
-        )
-        lines += [f"Best control: {table.best_control}{plain}.", ""]
+        text = f"Best control: {table.best_control}"
+        if table.best_plain_control and table.best_plain_control != table.best_control:
+            text += f"; without context: {table.best_plain_control}"
+        lines += [f"{escape_markdown(text)}.", ""]
     heads = [_cell_head(head) for head in table.cells]
     lines.append("| Group | Method | Marks | " + " | ".join([*heads, f"Macro of {len(table.macro_cells)}"]) + " |")
     lines.append("| ---: | --- | --- | " + " | ".join([":---:"] * (len(heads) + 1)) + " |")
     lines += [_row_markdown(row, table) for row in table.rows]
-    lines += ["", *_per_cell_details(table)]
+    lines += [""]
+    if note := resolution_note(table):
+        lines += [note, ""]
+    lines += _per_cell_details(table)
     if table.macro_reason:
         return "\n".join([*lines, ""])
     lines += [

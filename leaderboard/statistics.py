@@ -15,6 +15,8 @@ from scipy.stats import norm
 from ..benchmark.interval import percentile_interval
 
 FAMILY_LEVEL = 0.05
+#: Replicates are stored in float32; spread below its resolution is no spread.
+NO_SPREAD = 1e-7
 
 
 class MacroScore(NamedTuple):
@@ -33,17 +35,21 @@ class MacroScore(NamedTuple):
         return percentile_interval(self.replicates)
 
 
+def paired_error(first: MacroScore, second: MacroScore) -> float:
+    """Standard error of the difference: standard deviation of the paired replicate differences."""
+    return float(np.std(first.replicates.astype(np.float64) - second.replicates, ddof=1))
+
+
 def paired_z(first: MacroScore, second: MacroScore) -> float:
     """z = (first - second) / standard error of the paired replicate differences.
 
     Two rows with the same scores give 0; a difference without any spread gives +-inf.
     """
     difference = first.value - second.value
-    error = float(np.std(first.replicates.astype(np.float64) - second.replicates, ddof=1))
+    error = paired_error(first, second)
     if difference == 0:
         return 0.0
-    # Replicates are stored in float32; spread below its resolution is no spread.
-    return float(np.copysign(np.inf, difference)) if error < 1e-7 else difference / error
+    return float(np.copysign(np.inf, difference)) if error < NO_SPREAD else difference / error
 
 
 def two_sided_p(z: float) -> float:

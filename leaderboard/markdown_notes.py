@@ -1,0 +1,76 @@
+"""What stands below the tables of a task: learning curves, and what so few cells cannot tell."""
+
+from __future__ import annotations
+
+from .board import BoardTable
+from .curves import CurvePanel
+from .format import escape_markdown, interval, number
+from .separable import resolution, smallest_sign_p
+from .statistics import FAMILY_LEVEL
+
+#: Below it, no critical-difference diagram over cells is drawn.
+MANY_CELLS = 10
+
+
+def resolution_note(table: BoardTable) -> str:
+    """One paragraph: the macro difference that this table can separate, and the neighbours that it cannot."""
+    found = resolution(table)
+    if found is None:
+        return ""
+    low, middle, high = (number(value) for value in (found.smallest, found.median, found.largest))
+    text = (
+        f"**What this table cannot tell apart.** To be separable from the top row, a row must lie {low} to {high} "
+        f"below it, depending on the row (median {middle}; paired standard errors, Holm at "
+        f"{100 * FAMILY_LEVEL:.0f} % over {found.comparisons} comparisons)."
+    )
+    if found.ties:
+        runs = "; ".join(" ≈ ".join(map(escape_markdown, run)) for run in found.ties)
+        return f"{text} Neighbouring rows that are not separable: {runs}."
+    return f"{text} All neighbouring rows are separable."
+
+
+def cells_note(n_cells: int) -> str:
+    """One paragraph: what `n_cells` held-out cells say about cells that are not in the task."""
+    p = smallest_sign_p(n_cells)
+    text = (
+        f"**What {n_cells} {'cell' if n_cells == 1 else 'cells'} cannot tell.** Intervals and groups come from "
+        "resampling loci, draws and seeds inside these cells, never the cells: they speak of these cell lines, not of "
+        "the next one."
+    )
+    if p > FAMILY_LEVEL:
+        text += (
+            f" A row that wins in every one of them reaches p = {number(p, 4)} at best in a two-sided sign test over "
+            "cells, so no ranking for cell lines at large can be concluded."
+        )
+    elif n_cells < MANY_CELLS:
+        text += (
+            " In a two-sided sign test over cells only a row that wins in every one of them, or nearly so, can pass "
+            f"(p = {number(p, 4)} at best)."
+        )
+    if n_cells < MANY_CELLS:
+        text += f" There is no critical-difference diagram below {MANY_CELLS} cells."
+    return text
+
+
+def curve_table(panel: CurvePanel) -> str:
+    """Method x k: macro corrected AUPR with its interval, group 1 in bold; with a heading."""
+    heads = [f"k = {k}<br>{len(cells)} cells" for k, cells in zip(panel.shots, panel.cells, strict=True)]
+    lines = [
+        f"### {escape_markdown(panel.task)}, {panel.protocol}: learning curves ({panel.regime}, {panel.balance})",
+        "",
+        "Macro corrected AUPR over k; rows in the order of the largest k.",
+    ]
+    if not panel.same_cells:
+        lines[-1] += " The columns are means over different cells and may not be compared with each other."
+    lines += [
+        "",
+        "| Method | " + " | ".join(heads) + " |",
+        "| --- | " + " | ".join([":---:"] * len(heads)) + " |",
+    ]
+    for curve in panel.curves:
+        cells = []
+        for point, best in zip(curve.points, panel.groups, strict=True):
+            bold = "**" if curve.name in best else ""
+            cells.append(f"{bold}{number(point.value)}{bold} {interval(point.interval())}" if point else "n/a")
+        lines.append(f"| {escape_markdown(curve.name)} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
