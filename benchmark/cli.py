@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import cli_episodes, cli_leaderboard, cli_methods, cli_run, cli_tasks
+from . import cli_episodes, cli_leaderboard, cli_methods, cli_run, cli_score, cli_tasks
 
 app = typer.Typer(
     name="epishot",
@@ -24,6 +24,7 @@ app.add_typer(cli_methods.app, name="methods")
 app.command("check")(cli_methods.check)
 app.add_typer(cli_episodes.app, name="episodes")
 app.command("leaderboard")(cli_leaderboard.leaderboard)
+app.command("score")(cli_score.score)
 
 #: Exit codes: a mistake the user can mend, and Ctrl-C.
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130

@@ -162,18 +162,60 @@ class AcrossEntry(_Frozen):
 
 
 class MethodFacts(_Frozen):
-    """What the leaderboard shows of a method. kind: method, control, or reference (ceiling, oracle)."""
+    """What the leaderboard shows of a method.
+
+    Attributes:
+        kind: method, control, reference (ceiling, oracle), or external (predictions made elsewhere).
+    """
 
     name: str
     summary: str
     version: str
-    kind: Literal["method", "control", "reference"]
+    kind: Literal["method", "control", "reference", "external"]
     marks: str
     reads: tuple[str, ...]
     regimes: tuple[str, ...]
     deterministic: bool
     logits: bool
     config: str
+
+
+class ExternalFacts(_Frozen):
+    """Where the scores of an external row come from, and how they were matched to pairs. Not re-runnable.
+
+    Attributes:
+        file, sha256: name (without folders) and digest of the prediction file.
+        columns: the file's column by meaning. joined_by: what identified a pair.
+        rows: rows of the file. matched: of these, rows of a pair of the task. outside: matched rows of pairs
+            that are no query here. unmatched: the other rows, by reason.
+        repeats: rows that repeat a pair with the same score.
+        conflicts: pairs with different scores, settled by `settled_by` (max, mean, min).
+        other_labels: rows that state another label than the task.
+        query: query pairs. missing: of these, pairs without a prediction; they score `fill`.
+        scale: ranks, logits or probabilities. inverse: whether all scores were negated.
+        examples: up to three rows in words, by finding.
+        notes: what a reader of the board must know.
+    """
+
+    file: str
+    sha256: str
+    columns: dict[str, str]
+    joined_by: str
+    rows: int
+    matched: int
+    outside: int
+    unmatched: dict[str, int] = {}
+    repeats: int
+    conflicts: int
+    settled_by: str | None = None
+    other_labels: int
+    query: int
+    missing: int
+    fill: float | None = None
+    scale: str
+    inverse: bool
+    examples: dict[str, tuple[str, ...]] = {}
+    notes: tuple[str, ...] = ()
 
 
 class CompactRecord(_Frozen):
@@ -187,6 +229,7 @@ class CompactRecord(_Frozen):
         overlap: per cell, shares of query rows whose gene / pair occurs in training (protocol `cell`).
         cost: per (regime, balance, k) summed over folds, seeds and cells; environment: machine and versions.
         replicates_sha256: digest of the replicates (little-endian float32, row by row) beside this record.
+        external: of an external row alone, where its scores come from.
         archive_sha256: digest of the file of full scores that the metrics were computed from; empty where there is
             none (reference rows, whose scores come with the task, and records that were never published).
     """
@@ -211,6 +254,7 @@ class CompactRecord(_Frozen):
     overlap: dict[str, dict[str, float]] = {}
     cost: dict[str, float | None] = {}
     replicates_sha256: str = ""
+    external: ExternalFacts | None = None
     archive_sha256: str = ""
     command: str
     commit: str

@@ -72,6 +72,7 @@ class Row:
         macro: mean of the corrected AUPR over the table's cells, None if it is not defined.
         group: tie group, None without a macro.
         beats_control: separably better than the best control it is compared with; None if not compared.
+        notes: what a reader must know of an external row.
         metrics: macro means of the secondary metrics and metrics across cells; None where undefined.
     """
 
@@ -87,6 +88,7 @@ class Row:
     group: int | None = None
     beats_control: bool | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,12 @@ def build_board(loaded: Iterable[Loaded]) -> Board:
 
 def _comparable(members: Sequence[Loaded]) -> None:
     """Paired comparisons need the same pairs, the same supports, the same training budget and one evaluator."""
-    first = members[0].record
     for name, what in _SHARED.items():
-        odd = [one.record for one in members if getattr(one.record, name) != getattr(first, name)]
+        # Nothing was trained here for an external row.
+        held = [one.record for one in members if name != "budget" or one.record.method.kind != "external"]
+        odd = [record for record in held if getattr(record, name) != getattr(held[0], name)]
         if odd:
+            first = held[0]
             raise EpishotError(
                 f"The rows {first.method.name!r} and {odd[0].method.name!r} of {first.task}, {first.protocol}, were "
                 f"made with different {what} and cannot stand in one table; run one of them again or delete its record."
@@ -239,7 +243,19 @@ def _row(
                 metrics |= {name: across.metrics.get(name) for name in ACROSS_METRICS}
     facts = record.method
     constant = bool(good) and all(_is_constant(entry) for entry in good.values())
-    return Row(facts.name, facts.kind, facts.marks, zero_shot, good, problems, constant, macro=macro, metrics=metrics)
+    notes = record.external.notes if record.external is not None else ()
+    return Row(
+        facts.name,
+        facts.kind,
+        facts.marks,
+        zero_shot,
+        good,
+        problems,
+        constant,
+        macro=macro,
+        metrics=metrics,
+        notes=notes,
+    )
 
 
 def _is_constant(entry: CellEntry) -> bool:
@@ -285,7 +301,7 @@ def _compare(rows: list[Row]) -> tuple[list[Row], str | None, str | None]:
         compared = {
             row.name: row.macro
             for row in rows
-            if row.kind == "method" and row.macro is not None and ("C" in row.marks) == with_context
+            if row.kind in ("method", "external") and row.macro is not None and ("C" in row.marks) == with_context
         }
         if baseline is not None and baseline.macro is not None and compared:
             beats |= above(compared, baseline.macro)
