@@ -23,7 +23,7 @@ app.add_typer(cli_tasks.app, name="tasks")
 app.add_typer(cli_methods.app, name="methods")
 app.command("check")(cli_methods.check)
 app.add_typer(cli_episodes.app, name="episodes")
-app.command("leaderboard")(cli_leaderboard.leaderboard)
+app.add_typer(cli_leaderboard.app, name="leaderboard")
 app.command("score")(cli_score.score)
 
 #: Exit codes: a mistake the user can mend, and Ctrl-C.

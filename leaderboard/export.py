@@ -1,4 +1,4 @@
-"""The board as files: Markdown, CSV, JSON and LaTeX, written together."""
+"""The board as files: Markdown, CSV, JSON, LaTeX and the page, written together."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from .board import Board
 from .format import escape_csv
 from .latex import board_latex
 from .markdown import board_markdown, cost_markdown, write_between_markers
+from .page.build import page_html
 
 _KEY_COLUMNS = ("task", "protocol", "regime", "balance", "k", "method", "kind", "marks", "zero_shot", "group")
 
 
 def write_board(board: Board, folder: Path) -> list[Path]:
-    """Write LEADERBOARD.md, COST.md, leaderboard.csv, leaderboard.json and leaderboard.tex into `folder`.
+    """Write LEADERBOARD.md, COST.md, and leaderboard.csv, .json, .tex and .html into `folder`.
 
     Returns:
         The files written.
@@ -28,13 +29,15 @@ def write_board(board: Board, folder: Path) -> list[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        names = ("LEADERBOARD.md", "COST.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex")
+        endings = ("csv", "json", "tex", "html")
+        names = ("LEADERBOARD.md", "COST.md", *(f"leaderboard.{ending}" for ending in endings))
         paths = [folder / name for name in names]
         write_between_markers(paths[0], board_markdown(board), "# EPIShot leaderboard")
         write_between_markers(paths[1], cost_markdown(board), "# What the leaderboard cost")
         write_bytes(paths[2], board_csv(board).encode())
         write_bytes(paths[3], board_json(board).encode())
         write_bytes(paths[4], board_latex(board).encode())
+        write_bytes(paths[5], page_html(board).encode())
     except OSError as error:
         raise EpishotError(f"The leaderboard cannot be written to {folder}: {error.strerror}.") from error
     return paths
@@ -77,7 +80,9 @@ def board_json(board: Board) -> str:
                 "command",
                 "versions",
                 "method",
-            }
+                "external",
+            },
+            exclude_none=True,
         )
         for record in board.records
     ]
