@@ -29,6 +29,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return re.sub(r"^(-?)0\.", r"\1.", text)
 
 
+def counted_cells(n: int) -> str:
+    """`1 cell`, `5 cells`."""
+    return f"{n} cell" if n == 1 else f"{n} cells"
+
+
 def interval(pair: tuple[float, float] | None) -> str:
     """`[low, high]`, or nothing."""
     return f"[{number(pair[0])}, {number(pair[1])}]" if pair else ""
@@ -38,6 +43,14 @@ def escape_markdown(text: str) -> str:
     """Text that Markdown and HTML print literally, also inside a table."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]#|~])", r"\\\1", text).replace("\n", " ")
+
+
+def code_span(text: str) -> str:
+    """Text as Markdown code, whatever backticks it holds."""
+    text = " ".join(text.split())
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{text}{space}{fence}"
 
 
 def escape_csv(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .board import BoardTable
 from .curves import CurvePanel
-from .format import escape_markdown, interval, number
+from .format import counted_cells, escape_markdown, interval, number
 from .separable import resolution, smallest_sign_p
 from .statistics import FAMILY_LEVEL
 
@@ -33,7 +33,7 @@ def cells_note(n_cells: int) -> str:
     """One paragraph: what `n_cells` held-out cells say about cells that are not in the task."""
     p = smallest_sign_p(n_cells)
     text = (
-        f"**What {n_cells} {'cell' if n_cells == 1 else 'cells'} cannot tell.** Intervals and groups come from "
+        f"**What {counted_cells(n_cells)} cannot tell.** Intervals and groups come from "
         "resampling loci, draws and seeds inside these cells, never the cells: they speak of these cell lines, not of "
         "the next one."
     )
@@ -54,7 +54,7 @@ def cells_note(n_cells: int) -> str:
 
 def curve_table(panel: CurvePanel) -> str:
     """Method x k: macro corrected AUPR with its interval, group 1 in bold; with a heading."""
-    heads = [f"k = {k}<br>{len(cells)} cells" for k, cells in zip(panel.shots, panel.cells, strict=True)]
+    heads = [f"k = {k}<br>{counted_cells(len(cells))}" for k, cells in zip(panel.shots, panel.cells, strict=True)]
     lines = [
         f"### {escape_markdown(panel.task)}, {panel.protocol}: learning curves ({panel.regime}, {panel.balance})",
         "",

@@ -1,0 +1,130 @@
+"""Quality against cost: macro corrected AUPR over the CPU seconds of a fit with all its scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from .board import Board, BoardTable, Row
+from .figure_style import FAINT, Look, spread
+from .format import counted_cells
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_HEIGHT, _WIDTH, _COLUMNS = 3.7, 5.2, 2
+#: Faster than this is a matter of the clock, not of the method.
+_SHORTEST_S = 1e-3
+_LABEL = 0.047
+
+
+class _Point(NamedTuple):
+    row: Row
+    seconds: float
+    value: float
+    low: float
+    high: float
+
+
+def draw_cost(board: Board, styles: Mapping[str, Look]) -> Figure | None:
+    """One panel per task and protocol, at its largest k with macro means; None if no row has both figures."""
+    from matplotlib.figure import Figure
+
+    found = [(table, _points(board, table)) for table in _tables(board)]
+    found = [(table, points) for table, points in found if points]
+    if not found:
+        return None
+    columns = min(_COLUMNS, len(found))
+    rows = -(-len(found) // columns)
+    figure = Figure(figsize=(_WIDTH * columns, _HEIGHT * rows + 0.4), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.06, hspace=0.08)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for place, ax in zip(range(rows * columns), axes.flat, strict=True):
+        if place < len(found):
+            _panel(ax, *found[place], styles)
+        else:
+            ax.set_axis_off()
+    figure.text(
+        0.01,
+        -0.01,
+        "CPU time of one core per fit, scoring of all its episodes included (at least 1 ms). Bars: 95 % bootstrap "
+        "intervals. Grey: controls.\nStep line: the best that can be had for the time.",
+        fontsize=7.5,
+        va="top",
+    )
+    return figure
+
+
+def _tables(board: Board) -> list[BoardTable]:
+    chosen: dict[tuple[str, str], BoardTable] = {}
+    for table in board.tables:
+        place = (table.key.task, table.key.protocol)
+        headline = table.key.k == 0 or (table.key.regime, table.key.balance) == ("labelled", "natural")
+        if table.macro_cells and headline and (place not in chosen or table.key.k > chosen[place].key.k):
+            chosen[place] = table
+    return list(chosen.values())
+
+
+def _points(board: Board, table: BoardTable) -> list[_Point]:
+    place = (table.key.task, table.key.protocol)
+    costs = {r.method.name: r.cost for r in board.records if (r.task, r.protocol) == place}
+    points = []
+    for row in table.rows:
+        cost = costs.get(row.name, {})
+        seconds, fits = cost.get("cpu_s"), cost.get("fits")
+        if row.macro is None or row.kind == "reference" or seconds is None or not fits:
+            continue
+        points.append(_Point(row, max(seconds / fits, _SHORTEST_S), row.macro.value, *row.macro.interval()))
+    return points
+
+
+def _panel(ax: Axes, table: BoardTable, points: list[_Point], styles: Mapping[str, Look]) -> None:
+    ax.set_xscale("log")
+    front: list[_Point] = []
+    for point in sorted(points, key=lambda p: (p.seconds, -p.value)):
+        if not front or point.value > front[-1].value:
+            front.append(point)
+    slowest = max(point.seconds for point in points)
+    ax.step(
+        [*(p.seconds for p in front), slowest * 1.3],
+        [*(p.value for p in front), front[-1].value],
+        where="post",
+        color=FAINT,
+        lw=1.5,
+        zorder=0,
+    )
+    for point in points:
+        look = styles[point.row.name]
+        ax.vlines(point.seconds, point.low, point.high, color=look.colour, lw=0.9, alpha=0.5, zorder=2)
+        ax.plot(point.seconds, point.value, look.marker, color=look.colour, ms=6, mec="white", mew=0.6, zorder=3)
+    key = table.key
+    ax.set_title(f"{key.task}, {key.protocol}, k = {key.k}")
+    ax.set_xlabel("CPU time per fit")
+    ax.set_ylabel(f"macro corrected AUPR, {counted_cells(len(table.macro_cells))}")
+    ax.xaxis.set_major_formatter(lambda seconds, _: _duration(seconds))
+    ax.set_xlim(_SHORTEST_S * 0.7, max(slowest * 1.6, 0.1))
+    low, high = ax.get_ylim()
+    tied: dict[str, list[_Point]] = {}
+    for point in points:
+        # Rows that order nothing lie on one height: one label.
+        tied.setdefault("constant rows" if point.row.constant else point.row.name, []).append(point)
+    labels = [(", ".join(point.row.name for point in group), group[0]) for group in tied.values()]
+    placed = spread([(point.value - low) / (high - low) for _, point in labels], _LABEL)
+    for (text, point), height in zip(labels, placed, strict=True):
+        look = styles[point.row.name]
+        ax.annotate(
+            text,
+            xy=(point.seconds, point.value),
+            xytext=(1.03, height),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=8,
+            color=look.colour,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": look.colour, "lw": 0.5, "alpha": 0.45, "shrinkA": 1, "shrinkB": 4},
+        )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds >= 1 else f"{1000 * seconds:g} ms"
