@@ -73,6 +73,7 @@ def _why_not_comparable(record: CompactRecord | None, plan: PartPlan) -> str | N
         return "another version"
     if (record.task_hash, record.episode_set) != (plan.task.content_hash, plan.episodes.hash):
         return "other episodes"
-    if record.budget != plan.part.budget:
+    # Nothing was trained here for an external row.
+    if record.method.kind != "external" and record.budget != plan.part.budget:
         return f"another budget ({record.budget:g}, not {plan.part.budget:g})"
     return None

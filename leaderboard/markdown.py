@@ -10,7 +10,8 @@ from ..benchmark.atomic import write_bytes
 from ..benchmark.records import CompactRecord
 from .board import ACROSS_METRICS, MACRO_METRICS, Board, BoardTable, CellHead, Row
 from .curves import curve_panels
-from .format import CALIBRATION_NAMES, escape_markdown, interval, kind_marks, number, title
+from .external_notes import prediction_files, row_notes
+from .format import CALIBRATION_NAMES, code_span, escape_markdown, interval, kind_marks, number, title
 from .markdown_notes import cells_note, curve_table, resolution_note
 
 BEGIN, END = "<!-- epishot:board begin -->", "<!-- epishot:board end -->"
@@ -27,8 +28,9 @@ they share some loci, so macro intervals are a little narrow; differences betwee
 **Group**: rows of one group cannot be told apart from its top row (paired bootstrap z, Holm at 5 %); group 1 is bold.
 **Marks**: T reads all unlabelled pairs of the held-out cell; C reads the cell's candidate list, which exploits how the
 table was sampled; control = no transferable biology; reference = not a method (ceiling: exact P(y = 1) of the simulator
-given everything a method may read; oracle: given the latents); k=0 = uses no support, so its zero-shot result stands
-at every k; constant = all scores of a query are equal (a gene or element never seen in training has no prior);
+given everything a method may read; oracle: given the latents); external = predictions made elsewhere and scored here,
+not re-runnable: what the model was trained on is its author's word; k=0 = uses no support, so its zero-shot result
+stands at every k; constant = all scores of a query are equal (a gene or element never seen in training has no prior);
 seeds=n = fewer seeds than other rows; ≈control = not separably better than the best control (for rows without C: the
 best control without C).
 
@@ -126,6 +128,8 @@ def _table_markdown(table: BoardTable) -> str:
     lines += [""]
     if note := resolution_note(table):
         lines += [note, ""]
+    for note in row_notes(table):
+        lines += [note, ""]
     lines += _per_cell_details(table)
     if table.macro_reason:
         return "\n".join([*lines, ""])
@@ -206,12 +210,14 @@ def _provenance(records: Sequence[CompactRecord]) -> str:
     for (task, protocol, task_hash, episodes, evaluator, commit, command, versions), methods in sorted(groups.items()):
         lines += [
             "",
-            f"- **{escape_markdown(task)}, `{protocol}`**: `{command}`<br>",
+            f"- **{escape_markdown(task)}, `{protocol}`**: {code_span(command)}<br>",
             f"  episode set `{episodes[:16]}`, task rows `{task_hash[:16]}`, evaluator {evaluator},",
-            f"  commit `{commit}`<br>",
+            f"  commit {code_span(commit)}<br>",
             f"  {escape_markdown(versions)}<br>",
             f"  methods: {escape_markdown(', '.join(methods))}",
         ]
+    if files := list(prediction_files(records)):
+        lines += ["", "Prediction files of external rows:", "", *files]
     scorings = _scorings(records)
     lines += ["", f"Times a held-out cell was scored, per method and support setting: {scorings}.", ""]
     return "\n".join(lines)
