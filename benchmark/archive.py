@@ -71,7 +71,7 @@ def write_archive(path: Path, runs: Iterable[RunScores]) -> str:
     import pyarrow.parquet as pq
 
     with whole_file(path) as temporary:
-        # Scores of neighbouring pairs share their exponents: split into byte planes they shrink by a third.
+        # Scores of neighbouring pairs share their exponents: split into byte planes they take a tenth less.
         writer = pq.ParquetWriter(
             temporary,
             _schema(),

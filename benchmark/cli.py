@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import cli_episodes, cli_leaderboard, cli_methods, cli_run, cli_score, cli_tasks
+from . import cli_episodes, cli_leaderboard, cli_methods, cli_publish, cli_run, cli_score, cli_tasks
 
 app = typer.Typer(
     name="epishot",
@@ -24,6 +24,8 @@ app.add_typer(cli_methods.app, name="methods")
 app.command("check")(cli_methods.check)
 app.add_typer(cli_episodes.app, name="episodes")
 app.add_typer(cli_leaderboard.app, name="leaderboard")
+app.command("publish")(cli_publish.publish)
+app.command("verify")(cli_publish.verify)
 app.command("score")(cli_score.score)
 
 #: Exit codes: a mistake the user can mend, and Ctrl-C.
