@@ -133,7 +133,7 @@ def _notes(found: TaskScores, given: np.ndarray, options: ExternalOptions, missi
     distinct = len(np.unique(given[~np.isnan(given)]))
     if distinct <= 2:
         notes.append(
-            f"the scores have {distinct} distinct value{'' if distinct == 1 else 's'}: hard labels rank hardly"
+            f"the scores have {distinct} distinct value{'' if distinct == 1 else 's'}: hard labels hardly rank"
         )
     if found.labels.number:
         notes.append(f"{found.labels.number:,} rows of the file state another label than the task")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from epishot.benchmark.archive import archive_path, read_archive
+from epishot.benchmark.archive import RunPlace, archive_path, read_archive, write_archive
 from epishot.benchmark.cli import run_app
 from epishot.benchmark.compact import read_compact
 from epishot.benchmark.external import summarise_external
@@ -300,6 +301,23 @@ def test_rows_of_other_episodes_are_not_joined(
         assert score(write(np.zeros(len(task))), board, "--board", str(tmp_path / "board")) == 2
         assert said in capfd.readouterr().err
     assert replicates.size
+
+
+def test_a_published_external_row_is_computed_again_and_swapped_scores_are_caught(
+    task: Task, board: Path, write: Callable[..., Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert score(write(task.columns.label.astype(float)), board, "--name", "oracle-like", "--inverse") == 0
+    published, archive = str(tmp_path / "published"), str(tmp_path / "scores")
+    to = ["--to", published, "--archive", archive, "--task", TASK, "--jobs", "1"]
+    assert run_app(["publish", str(board), *to, "--methods", "oracle-like"]) == 0
+    verify = ["verify", published, "--archive", archive, "--task", TASK, "--jobs", "1", "--details"]
+    assert run_app(verify) == 0
+    assert "entries computed again" in capfd.readouterr().out
+    path = archive_path(Path(archive), task.card.name, "cell", "oracle-like")
+    runs = sorted(read_archive(path), key=RunPlace.of)
+    write_archive(path, [replace(run, scores=-run.scores) for run in runs])
+    assert run_app(verify) == 1
+    assert "oracle-like" in capfd.readouterr().out
 
 
 @pytest.mark.realdata
