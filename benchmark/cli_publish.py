@@ -37,6 +37,10 @@ def publish(
     from .verify_tasks import LocalTasks
 
     _existing(runs)
+    if to_hub is not None:
+        from ..leaderboard.hub import hub_token, push_to_hub
+
+        hub_token()
     console = stdout_console()
     scores = archive or runs / _ARCHIVE_NAME
     done = publish_rows(
@@ -49,8 +53,6 @@ def publish(
         console.print(f"not verified here: {one.subject}: {one.text}", markup=False, highlight=False)
     console.print(f"{len(done.files)} files changed; full scores in {scores}.", markup=False, highlight=False)
     if to_hub is not None:
-        from ..leaderboard.hub import push_to_hub
-
         rows = ", ".join((*done.added, *done.replaced)) or "no new rows"
         console.print(push_to_hub(to, scores, to_hub, f"Publish {rows}"[:200]), markup=False)
 

@@ -40,6 +40,22 @@ def files_of(board: Path, archive: Path) -> Iterator[tuple[str, Path]]:
         yield f"archive/{path.relative_to(archive).as_posix()}", path
 
 
+def hub_token() -> str:
+    """The token to push with; asked for before anything is published.
+
+    Raises:
+        EpishotError: there is none, or the hub is switched off.
+    """
+    import huggingface_hub
+
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        raise EpishotError("HF_HUB_OFFLINE is set, so nothing can be pushed; unset it, or leave out --to-hub.")
+    token = huggingface_hub.get_token()
+    if not token:
+        raise EpishotError("There is no Hugging Face token: run `hf auth login` or set HF_TOKEN, then publish again.")
+    return token
+
+
 def push_to_hub(board: Path, archive: Path, repository: str, message: str) -> str:
     """Push a board and its archive; the repository is made if need be. Nothing is deleted there.
 
@@ -52,15 +68,10 @@ def push_to_hub(board: Path, archive: Path, repository: str, message: str) -> st
     Raises:
         EpishotError: no token, offline, no access, or the hub refused; nothing was changed then.
     """
-    import huggingface_hub
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
-        raise EpishotError("HF_HUB_OFFLINE is set, so nothing can be pushed; unset it, or leave out --to-hub.")
-    token = huggingface_hub.get_token()
-    if not token:
-        raise EpishotError("There is no Hugging Face token: run `hf auth login` or set HF_TOKEN, then publish again.")
+    token = hub_token()
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token)
     try:
         api.create_repo(repository, repo_type="dataset", exist_ok=True)
