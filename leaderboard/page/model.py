@@ -11,6 +11,7 @@ from typing import Any
 
 from ...benchmark.records import AcrossEntry, CellEntry, CompactRecord
 from ..board import Board, BoardTable, CellHead, Row
+from ..separable import resolution, smallest_sign_p
 from .metrics import METRICS
 
 #: Decimals of the embedded values. The page shows three; leaderboard.json has all.
@@ -49,6 +50,7 @@ def _section(board: Board, task: str, protocol: str) -> dict[str, Any]:
         "task": task,
         "protocol": protocol,
         "cells": list(records[0].cells),
+        "sign_p": smallest_sign_p(len(records[0].cells)),
         "overlap": next((_rounded(record.overlap) for record in records if record.overlap), {}),
         "records": {record.method.name: _record(record) for record in records},
         "tables": [_table(table) for table in tables],
@@ -67,6 +69,7 @@ def _record(record: CompactRecord) -> dict[str, Any]:
         "logits": facts.logits,
         "config": facts.config,
         "audit": NOT_AUDITED,
+        "external": record.external.model_dump(mode="json") if record.external else None,
         "cost": _rounded(record.cost),
         "entries": [_entry(entry) for entry in record.entries],
         "across": [_across(across) for across in record.across if across.reasons],
@@ -77,6 +80,7 @@ def _record(record: CompactRecord) -> dict[str, Any]:
             "task_hash": record.task_hash,
             "episode_set": record.episode_set,
             "replicates": record.replicates_sha256,
+            "archive": record.archive_sha256,
             "evaluator": record.evaluator,
             "budget": record.budget,
             "runs": len(record.run_keys),
@@ -113,8 +117,14 @@ def _table(table: BoardTable) -> dict[str, Any]:
         "macro_reason": table.macro_reason,
         "best_control": table.best_control,
         "best_plain_control": table.best_plain_control,
+        "resolution": _resolution(table),
         "rows": [_row(row) for row in table.rows],
     }
+
+
+def _resolution(table: BoardTable) -> dict[str, Any] | None:
+    found = resolution(table)
+    return None if found is None else _rounded(found._asdict() | {"ties": [list(run) for run in found.ties]})
 
 
 def _head(head: CellHead) -> dict[str, Any]:
@@ -142,6 +152,7 @@ def _row(row: Row) -> dict[str, Any]:
         "macro": _rounded({**row.metrics, **macro}),
         "interval": _pair(row.macro.interval() if row.macro else None),
         "problems": dict(row.problems),
+        "notes": list(row.notes),
     }
 
 
@@ -149,8 +160,8 @@ def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _rounded(one) if isinstance(one, Mapping) else _round(one) for name, one in values.items()}
 
 
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, DECIMALS)
+def _round(value: Any) -> Any:
+    return round(value, DECIMALS) if isinstance(value, float) else value
 
 
 def _pair(values: Sequence[float] | Iterable[float] | None) -> list[float] | None:

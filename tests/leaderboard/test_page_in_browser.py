@@ -100,7 +100,7 @@ def test_opens_on_the_headline_in_the_order_of_the_board(opened) -> None:
     # A failed cell is named in words, and is no number anywhere.
     assert page.locator("#table td.failed").all_inner_texts() == ["failed"]
     assert "broken, A: failed: ValueError: boom" in page.locator("#notes").inner_text()
-    assert "cannot be concluded" in page.locator("#notes").inner_text()
+    assert "no ranking for cell lines at large" in page.locator("#notes").inner_text()
     assert page.locator("[data-row=good] th .tag").all_inner_texts() == ["T"]
     assert page.locator("[data-row=good]").get_by_text("not audited").count() == 1
 

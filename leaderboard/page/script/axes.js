@@ -7,6 +7,8 @@ function clip(text, width) {
   return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
+const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
+
 function linear(low, high, from, to) {
   const scale = (value) => from + ((value - low) / (high - low || 1)) * (to - from);
   scale.ticks = ticks(low, high, Math.max(2, Math.floor(Math.abs(to - from) / 60)));

@@ -26,7 +26,7 @@ function drawSwitches() {
   byId("metric").replaceChildren(...groups.map((group) => h("optgroup", { label: group },
     DATA.metrics.filter((one) => one.group === group).map((one) => h("option", { value: one.id, disabled: !measured(one) && one.id !== view.metric }, one.name)))));
   byId("metric").value = view.metric;
-  options(byId("over"), overs().map((name) => [name, name === MEAN ? (metric().scope === "across" ? "all cells" : "mean over cells") : name]), view.over);
+  options(byId("over"), overs().map((name) => [name, overName(name)]), view.over);
   options(byId("cost-measure"), DATA.costs.map((cost) => [cost.id, costTitle(cost)]), view.cost);
 }
 

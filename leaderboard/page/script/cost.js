@@ -3,9 +3,10 @@
 function drawCost() {
   const figure = byId("cost"), here = section(), t = table(), one = metric();
   const measure = DATA.costs.find((cost) => cost.id === view.cost);
-  const title = `Cost and quality: ${one.name}, ${overName()}`;
+  const over = overWhere((place) => t.rows.some((row) => valueOf(here, t, row, one, place) !== null));
+  const title = `Cost and quality: ${one.name}, ${overName(over)}`;
   const rows = visibleRows().filter((row) => row.kind !== "reference");
-  const points = rows.map((row) => ({ row, cost: costOf(here.records.get(row.name), measure), value: valueOf(here, t, row, one, view.over) }));
+  const points = rows.map((row) => ({ row, cost: costOf(here.records.get(row.name), measure), value: valueOf(here, t, row, one, over) }));
   const known = points.filter((p) => p.cost !== null && p.value !== null);
   const absent = points.filter((p) => !known.includes(p)).map((p) => p.row.name);
   const without = absent.length ? ` Not drawn, for want of one of the two: ${absent.join(", ")}.` : "";
@@ -16,20 +17,22 @@ function drawCost() {
   // Below a millisecond timings are noise, and a logarithm has no zero.
   const floor = measure.id.endsWith("_s") ? 1e-3 : 1;
   for (const p of known) p.drawn = Math.max(p.cost, floor);
-  const width = widthOf(figure), narrow = width < 460, height = narrow ? 280 : 340, left = 40, right = width - 14, top = 10, bottom = height - 42;
+  const width = widthOf(figure), narrow = width < 460, height = narrow ? 280 : 340, left = 40, right = width - 26, top = 10, bottom = height - 42;
   const x = logarithmic(Math.min(...known.map((p) => p.drawn)), Math.max(...known.map((p) => p.drawn)), left + 8, right);
-  const ceiling = visibleRows().find((row) => row.kind === "reference" && valueOf(here, t, row, one, view.over) !== null);
-  const limit = ceiling ? valueOf(here, t, ceiling, one, view.over) : null;
+  const references = visibleRows().filter((row) => row.kind === "reference" && valueOf(here, t, row, one, over) !== null);
+  const ceiling = references.find((row) => row.name === "ceiling") ?? references[0];
+  const limit = ceiling ? valueOf(here, t, ceiling, one, over) : null;
   const y = linear(...extent(known.map((p) => p.value), [limit, typeof one.pivot === "number" ? one.pivot : null]), bottom, top);
   const frame = [leftAxis(y, left, right), bottomAxis(x, top, bottom, `${costTitle(measure)} (log scale)`, powerText)];
   if (limit !== null) frame.push(
     s("line", { class: "rule", x1: left, x2: right, y1: y(limit), y2: y(limit) }),
-    s("text", { class: "tick", x: right, y: y(limit) + 14, "text-anchor": "end", "font-style": "italic" }, ceiling.name));
+    s("text", { class: "tick", x: left + 4, y: y(limit) + 14, "font-style": "italic" }, ceiling.name));
+  const blocked = limit === null ? [] : [{ x1: left, x2: left + 4 + ceiling.name.length * CHARACTER, y1: y(limit), y2: y(limit) + 16 }];
   const best = front(known, one.better);
   const steps = best.map((p, i) => (i ? `H${x(p.drawn)}V${y(p.value)}` : `M${x(p.drawn)} ${y(p.value)}`)).join("") + `H${right}`;
   const marks = known.map((p) => marker(p.row.name, x(p.drawn), y(p.value), view.bright.has(p.row.name) ? 5 : 4));
   show(figure, title, `${t.k === 0 ? "k = 0" : `k = ${t.k}`}. Dashed: no other shown row is both cheaper and better. Costs cover everything the row ran (all k, cells, folds and seeds) unless said otherwise.${without}`,
-    picture("cost", width, height, `${title} against ${costTitle(measure)}, ${known.length} rows`, frame, s("path", { class: "front", d: steps }), marks, nameTags(known, x, y, best, narrow, left, right, top, bottom)),
+    picture("cost", width, height, `${title} against ${costTitle(measure)}, ${known.length} rows`, frame, s("path", { class: "front", d: steps }), marks, nameTags(known, x, y, best, blocked, { left, right, top, bottom, narrow })),
     numbersOf(title, ["Row", costTitle(measure), one.name], known.map((p) => [p.row.name, amount(p.cost), number(p.value)])));
 }
 
@@ -42,8 +45,8 @@ function front(points, better) {
 }
 
 // Names beside their markers, where they overlap nothing; the front and the rows in colour first.
-function nameTags(points, x, y, best, narrow, left, right, top, bottom) {
-  const taken = points.map((p) => ({ x1: x(p.drawn) - 6, x2: x(p.drawn) + 6, y1: y(p.value) - 6, y2: y(p.value) + 6 }));
+function nameTags(points, x, y, best, blocked, { left, right, top, bottom, narrow }) {
+  const taken = [...blocked, ...points.map((p) => ({ x1: x(p.drawn) - 6, x2: x(p.drawn) + 6, y1: y(p.value) - 6, y2: y(p.value) + 6 }))];
   const rank = (p) => (best.includes(p) ? 0 : view.bright.has(p.row.name) ? 1 : 2);
   return [...points].sort((a, b) => rank(a) - rank(b)).map((p) => {
     const text = clip(p.row.name, narrow ? 130 : 190), wide = text.length * CHARACTER, px = x(p.drawn), py = y(p.value);

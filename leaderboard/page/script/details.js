@@ -13,6 +13,7 @@ function openDetails(name) {
       h("h3", {}, "Audit"), h("p", {}, row.kind === "reference" ? "Not a method: nothing to audit." : record.audit),
       h("h3", {}, "Method"), list(methodFacts(record)),
       h("h3", {}, "Cost"), list(costFacts(record)),
+      record.external ? [h("h3", {}, "Predictions made elsewhere: not re-runnable"), list(externalFacts(record.external))] : null,
       h("h3", {}, "Provenance"), list(provenanceFacts(record))));
   dialog.showModal();
   dialog.scrollTop = 0;
@@ -62,6 +63,19 @@ const costFacts = (record) => [
   ...DATA.costs.map((cost) => [costTitle(cost), amount(costOf(record, cost))]),
 ];
 
+const externalFacts = (facts) => [
+  ["file", code(facts.file)],
+  ["sha256", code(facts.sha256)],
+  ["columns", Object.entries(facts.columns).map(([meaning, name]) => `${meaning}: ${name}`).join(", ")],
+  ["joined by", facts.joined_by],
+  ["query pairs predicted", `${thousands(facts.query - facts.missing)} of ${thousands(facts.query)}${facts.fill === null ? "" : `; the others score ${facts.fill}`}`],
+  ["rows", `${thousands(facts.rows)}, of these ${thousands(facts.matched)} of a pair of the task`],
+  ["rows of no pair", Object.entries(facts.unmatched).map(([reason, count]) => `${reason}: ${thousands(count)}`).join(", ") || "none"],
+  ["repeats, conflicts", `${thousands(facts.repeats)}, ${thousands(facts.conflicts)}${facts.settled_by ? ` (settled by ${facts.settled_by})` : ""}`],
+  ["scale", `${facts.scale}${facts.inverse ? ", negated" : ""}`],
+  ["notes", facts.notes.join("; ") || "none"],
+];
+
 function provenanceFacts(record) {
   const from = record.provenance;
   return [
@@ -71,6 +85,7 @@ function provenanceFacts(record) {
     ["task rows", code(from.task_hash)],
     ["episode set", code(from.episode_set)],
     ["replicates", code(from.replicates)],
+    ["archive of full scores", from.archive ? code(from.archive) : "none"],
     ["evaluator", from.evaluator],
     ["budget", `${from.budget} × the default steps`],
     ["runs", thousands(from.runs)],

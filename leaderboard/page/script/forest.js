@@ -1,20 +1,26 @@
 // Tie groups: the mean corrected AUPR of every row with its interval, one band per group.
 
 function drawForest() {
-  const figure = byId("forest"), t = table();
-  const title = "Tie groups";
-  const rows = visibleRows().filter((row) => row.interval);
+  const figure = byId("forest"), t = table(), here = section();
+  const shown = visibleRows(), one = METRICS.get("corrected");
+  const boundsAt = (row, place) => intervalOf(here, t, row, one, place);
+  // Without a mean there are no groups; the intervals of one cell still say something.
+  const means = shown.some((row) => row.interval);
+  const over = means ? MEAN : here.cells.includes(view.over) ? view.over : here.cells.find((cell) => shown.some((row) => boundsAt(row, cell))) ?? MEAN;
+  const rows = shown.filter((row) => boundsAt(row, over))
+    .map((row) => ({ name: row.name, kind: row.kind, group: over === MEAN ? row.group : null, value: valueOf(here, t, row, one, over), bounds: boundsAt(row, over) }));
+  const title = over === MEAN ? "Tie groups" : `Intervals: Corrected AUPR, ${over}`;
+  const without = `No mean over cells, hence no tie groups: ${t.macro_reason ?? "no shown row has results in all cells"}.`;
   if (!rows.length) {
-    const why = t.macro_reason ?? "no shown row has results in all cells";
-    show(figure, title, `No mean over cells, hence no tie groups: ${why}.`);
+    show(figure, title, without);
     return;
   }
   // Groups need not be runs in the order of means, so the bands are ordered by group first.
-  rows.sort((a, b) => (a.group ?? 0) - (b.group ?? 0) || b.macro.corrected - a.macro.corrected);
-  const width = widthOf(figure), narrow = width < 460, step = narrow ? 36 : 24;
+  rows.sort((a, b) => (a.group ?? 0) - (b.group ?? 0) || b.value - a.value);
+  const width = widthOf(figure), narrow = width < 460, step = narrow ? 36 : clamp(780 / rows.length, 24, 48);
   const longest = Math.max(...rows.map((row) => row.name.length)) * CHARACTER;
   const left = narrow ? 34 : Math.min(longest + 46, width * 0.42), right = width - 46, top = 8, bottom = top + rows.length * step;
-  const [low, high] = extent(rows.flatMap((row) => row.interval), [0]);
+  const [low, high] = extent(rows.flatMap((row) => row.bounds), [0]);
   const x = linear(low, high, left + 8, right);
   const bands = [], marks = [];
   const groups = unique(rows.map((row) => row.group));
@@ -34,15 +40,17 @@ function drawForest() {
     marks.push(
       s("text", { ...label, "font-weight": row.group === 1 ? 700 : 400, "font-style": row.kind === "reference" ? "italic" : null,
         class: row.kind === "control" ? "tick" : null }, clip(row.name, space)),
-      s("line", { x1: x(row.interval[0]), x2: x(row.interval[1]), y1: y, y2: y, stroke: colour, "stroke-width": 1.8 }),
-      marker(row.name, x(row.macro.corrected), y),
-      s("text", { x: width - 2, y: y + 4, "text-anchor": "end" }, number(row.macro.corrected)));
+      s("line", { x1: x(row.bounds[0]), x2: x(row.bounds[1]), y1: y, y2: y, stroke: colour, "stroke-width": 1.8 }),
+      marker(row.name, x(row.value), y),
+      s("text", { x: width - 2, y: y + 4, "text-anchor": "end" }, number(row.value)));
   });
   const rules = [s("line", { class: "zero", x1: x(0), x2: x(0), y1: top, y2: bottom })];
-  if (control) rules.push(s("line", { class: "rule", x1: x(control.macro.corrected), x2: x(control.macro.corrected), y1: top, y2: bottom }));
-  const caption = [`Mean corrected AUPR over ${counted(t.macro_cells.length, "cell")} with 95 % intervals; rows of one numbered band cannot be told apart from its top row.`,
-    control ? ` Dashed: the best control, ${control.name}.` : "", " Hollow: controls; italic: references. Comparisons are paired, so overlapping intervals can still be separable."];
+  if (control) rules.push(s("line", { class: "rule", x1: x(control.value), x2: x(control.value), y1: top, y2: bottom }));
+  const caption = [over === MEAN
+    ? `Mean corrected AUPR over ${counted(t.macro_cells.length, "cell")} with 95 % intervals; rows of one numbered band cannot be told apart from its top row. Comparisons are paired, so overlapping intervals can still be separable.`
+    : `${without} Here: the 95 % intervals in ${over}.`,
+  control ? ` Dashed: the best control, ${control.name}.` : "", " Hollow: controls; italic: references."];
   show(figure, title, caption.join(""),
-    picture("forest", width, bottom + 40, `Tie groups of ${rows.length} rows`, bands, bottomAxis(x, top, bottom, "corrected AUPR, 0 = chance"), rules, marks),
-    numbersOf("Tie groups", ["Row", "Group", "Mean", "95 % interval"], rows.map((row) => [row.name, row.group === null ? "–" : String(row.group), number(row.macro.corrected), interval(row.interval)])));
+    picture("forest", width, bottom + 40, `${title}, ${rows.length} rows`, bands, bottomAxis(x, top, bottom, "corrected AUPR, 0 = chance"), rules, marks),
+    numbersOf(title, ["Row", "Group", "Corrected AUPR", "95 % interval"], rows.map((row) => [row.name, row.group === null ? "–" : String(row.group), number(row.value), interval(row.bounds)])));
 }

@@ -37,6 +37,15 @@ function overs() {
   return mean || !cells.length ? [MEAN, ...cells] : cells;
 }
 
+// Where a figure has nothing to draw of the mean, the first cell that has something stands in, and its title says so.
+function overWhere(enough) {
+  const one = metric();
+  if (view.over !== MEAN || enough(MEAN) || one.scope === "across") return view.over;
+  return section().cells.find(enough) ?? MEAN;
+}
+
+const overName = (over) => (over !== MEAN ? over : metric().scope === "across" ? "all cells" : "mean over cells");
+
 // Whether any row has a value: swap AUC, for one, exists under one protocol only.
 const measured = (one) => tables().some((t) => t.rows.some((row) =>
   [MEAN, ...section().cells].some((cell) => valueOf(section(), t, row, one, cell) !== null)));

@@ -119,12 +119,25 @@ function drawHead() {
   byId("facts").replaceChildren(...facts.map(([name, text]) => h("span", {}, `${name}: `, h("b", {}, text))));
 }
 
+function resolutionNote(found) {
+  const ties = found.ties.length ? ` Neighbouring rows that are not separable: ${found.ties.map((run) => run.join(" ≈ ")).join("; ")}.` : "";
+  return `To be separable from the top row, a row must lie ${number(found.smallest)} to ${number(found.largest)} below it, depending on the row (median ${number(found.median)}).${ties}`;
+}
+
+function cellsNote(here) {
+  const p = `a two-sided sign test over cells gives p = ${number(here.sign_p, 4)} at best to a row that wins in every one`;
+  const verdict = here.sign_p > 0.05 ? `${p}, so no ranking for cell lines at large can be concluded` : p;
+  return `${counted(here.cells.length, "held-out cell")}: intervals and groups come from resampling inside them and speak of these cells, not of the next one; ${verdict}.`;
+}
+
 // What cannot be concluded, and every result that is missing, in words.
 function drawNotes() {
   const t = table(), here = section();
   const lines = [], missing = [];
   if (t.macro_reason) lines.push(`No mean over cells: ${t.macro_reason}. Rows stand in the order of the zero-shot table.`);
-  if (here.cells.length < 10) lines.push(`With ${counted(here.cells.length, "held-out cell")} the intervals speak about these cells; that a method is better on cell lines in general cannot be concluded.`);
+  if (t.resolution) lines.push(resolutionNote(t.resolution));
+  lines.push(cellsNote(here));
+  for (const row of t.rows) if (row.notes.length) lines.push(`External row ${row.name}: ${row.notes.join("; ")}.`);
   const shared = Object.entries(here.overlap);
   if (shared.length) lines.push(`Training and query share loci under this protocol; query rows whose gene / very pair occurs in training: ${shared.map(([cell, one]) => `${cell} ${(100 * (one.gene ?? 0)).toFixed(0)} % / ${(100 * (one.pair ?? 0)).toFixed(1)} %`).join("; ")}.`);
   for (const head of t.heads) {
@@ -136,5 +149,5 @@ function drawNotes() {
   }
   byId("notes").replaceChildren(
     ...lines.map((text) => h("p", {}, text)),
-    ...(missing.length ? [h("p", {}, "Without a result:"), h("ul", {}, missing.map((text) => h("li", {}, text)))] : []));
+    ...(missing.length ? [h("p", {}, "Left out or without a result:"), h("ul", {}, missing.map((text) => h("li", {}, text)))] : []));
 }
