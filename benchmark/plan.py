@@ -13,6 +13,7 @@ from .provenance import versions
 from .records import EVALUATOR_VERSION, RunIdentity
 from .specs import Condition, FitSpec, RunSpec, SuitePart
 from .store import RunStore, run_key
+from .within_cell import is_within_cell, own_cell, too_few_labels
 
 if TYPE_CHECKING:
     from ..tasks.episodes import EpisodeSet
@@ -102,7 +103,7 @@ def make_plan(part: SuitePart, task: Task, episodes: EpisodeSet, methods: Sequen
     fits: list[PlannedFit] = []
     for method in methods:
         conditions = part.conditions_for(method.regimes)
-        for split in splits:
+        for split in _splits_of(method, task, splits):
             possible = [c for c in conditions if (split.cell, c) not in impossible]
             seeds = range(1 if method.deterministic else part.seeds) if possible else ()
             fits.extend(_fit(part, task, episodes, method, split, seed, possible) for seed in seeds)
@@ -134,6 +135,14 @@ def _why_untrainable(task: Task, split: Split) -> str:
 
 def _why_infeasible(episodes: EpisodeSet, cell: str, condition: Condition) -> str | None:
     return episodes.infeasible(cell, condition.balance.value, condition.k) if condition.k else None
+
+
+def _splits_of(method: Description, task: Task, splits: Sequence[Split]) -> Sequence[Split]:
+    """What a method is fitted on: the training cells, but for the within-cell oracle."""
+    if not is_within_cell(method.facts):
+        return splits
+    poor = too_few_labels(task, splits)
+    return [own_cell(split) for split in splits if split.cell not in poor]
 
 
 def _fit(

@@ -18,6 +18,7 @@ from .progress import FitProgress
 from .records import Cost, RunRecord
 from .specs import Suite, SuitePart
 from .store import RunStore
+from .within_cell import within_cell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,6 +98,8 @@ def prepare_part(part: SuitePart, store: RunStore, executor: Executor) -> Prepar
 
     methods = describe_methods(part.methods, store, executor)
     task = load_task(part.task)
+    if not task.references:
+        methods = [*methods, within_cell(store, executor)]
     for cell in part.cells or ():
         task.cell_code(cell)
     plan = make_plan(part, task, episode_set(part, task, store), methods)
@@ -161,6 +164,8 @@ class _Queries:
 
     def __init__(self, plan: PartPlan) -> None:
         self._plan = plan
+        # Not the split of the fit: the within-cell oracle trains on other rows, and prevalence is the training cells'.
+        self._splits = {(split.cell, split.fold): split for split in plan.splits}
         self._found: dict[tuple[str, int], Query] = {}
 
     def of(self, fit: PlannedFit) -> Query:
@@ -169,7 +174,7 @@ class _Queries:
 
         key = (fit.spec.cell, fit.spec.fold)
         if key not in self._found:
-            self._found[key] = Query.of(self._plan.task, fit.split)
+            self._found[key] = Query.of(self._plan.task, self._splits[key])
         return self._found[key]
 
 

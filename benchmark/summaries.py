@@ -16,6 +16,7 @@ from .records import CompactRecord, Cost, MethodFacts, RunRecord
 from .reference_rows import REFERENCE_CONDITION, reference_facts, reference_runs
 from .specs import Condition
 from .store import RunStore
+from .within_cell import is_within_cell, too_few_labels
 
 if TYPE_CHECKING:
     from ..tasks.episodes import EpisodeSet
@@ -199,7 +200,10 @@ def _summarise(order: _Order, shared: _Shared) -> Summary:
         commit=shared.commit,
         versions=shared.versions,
     )
-    return summary if order.reference is not None else _with_untrainable(summary, shared.untrainable)
+    if order.reference is not None:
+        return summary
+    poor = too_few_labels(shared.task, shared.episodes.splits) if is_within_cell(order.facts) else {}
+    return _with_untrainable(summary, {**poor, **shared.untrainable})
 
 
 def _with_untrainable(summary: Summary, untrainable: Mapping[str, str]) -> Summary:

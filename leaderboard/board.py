@@ -161,7 +161,9 @@ def _keys(task: str, protocol: str, members: Sequence[Loaded]) -> list[TableKey]
 
 def _table(key: TableKey, members: Sequence[Loaded], order: Sequence[str]) -> BoardTable:
     picked = [(one, *_pick(one.record, key)) for one in members]
-    cells = _heads(members[0].record.cells, [entries for _, entries, _ in picked])
+    # What a reference row cannot be computed for, methods still can.
+    compared = [entries for one, entries, _ in picked if one.record.method.kind != "reference"]
+    cells = _heads(members[0].record.cells, compared or [entries for _, entries, _ in picked])
     usable = tuple(head.cell for head in cells if head.infeasible is None and head.chance is not None)
     reason = None
     if key.k > 0 and members[0].record.headline_shots == "zero":
