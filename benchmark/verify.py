@@ -16,6 +16,7 @@ from .published import Published, read_published
 from .reference_rows import reference_facts
 from .verify_scores import Ground, check_scores
 from .verify_tasks import LocalTasks, check_episodes, check_task
+from .within_cell import LEARNER, is_within_cell, within_cell_facts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,7 +83,8 @@ def _groups(published: Sequence[Published]) -> Iterator[list[Published]]:
 def check_method(one: Published) -> Finding:
     """Whether the method registered here declares what the record shows of it: kind, marks, what it reads."""
     facts = one.record.method
-    if facts.kind == "reference":
+    oracle = is_within_cell(facts)
+    if facts.kind == "reference" and not oracle:
         if facts == reference_facts(facts.name):
             return Finding("method", one.subject, Status.VERIFIED, "a reference row")
         return Finding("method", one.subject, Status.FAILED, "its facts are not those of a reference row")
@@ -91,12 +93,14 @@ def check_method(one: Published) -> Finding:
     from .specs import MethodSpec
 
     # Never a name with a colon: that would be an address of code.
-    if facts.kind == "external" or facts.name not in METHODS:
+    name = LEARNER if oracle else facts.name
+    if facts.kind == "external" or name not in METHODS:
         return Finding("method", one.subject, Status.COULD_NOT, "no method of that name is registered here")
     try:
-        here = describe(locate(MethodSpec(facts.name))).facts
+        here = describe(locate(MethodSpec(name))).facts
     except EpishotError as error:
         return Finding("method", one.subject, Status.COULD_NOT, str(error))
+    here = within_cell_facts(here) if oracle else here
     if here.version != facts.version:
         text = f"version {here.version} is registered here, the record is of version {facts.version}"
         return Finding("method", one.subject, Status.COULD_NOT, text)

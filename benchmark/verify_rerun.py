@@ -22,6 +22,7 @@ from .published import Published
 from .specs import MethodSpec, SuitePart
 from .store import RunStore
 from .verify_tasks import LocalTasks
+from .within_cell import LEARNER, is_within_cell, within_cell
 
 if TYPE_CHECKING:
     from .executor import Executor, FitOutcome
@@ -51,8 +52,10 @@ def method_spec(reference: str, published: Sequence[Published]) -> tuple[MethodS
         known = ", ".join(sorted({one.record.method.name for one in published})) or "none"
         raise EpishotError(f"No verifiable row is called {name!r}; there are {known}.")
     facts = records[0].record.method
+    if is_within_cell(facts):
+        return MethodSpec(LEARNER), records
     if facts.kind in ("reference", "external"):
-        what = "is computed from the task itself" if facts.kind == "reference" else "was made elsewhere"
+        what = "comes with the task" if facts.kind == "reference" else "was made elsewhere"
         raise EpishotError(f"The row {name!r} {what}: there is no method to run again.")
     if ":" in reference:
         return MethodSpec(reference), records
@@ -90,7 +93,11 @@ def rerun(
         EpishotError: the method cannot be found or built.
     """
     with tempfile.TemporaryDirectory() as folder:
-        (description,) = describe_methods([spec], RunStore(Path(folder)), executor)
+        store = RunStore(Path(folder))
+        if is_within_cell(records[0].record.method):
+            description = within_cell(store, executor)
+        else:
+            (description,) = describe_methods([spec], store, executor)
     for one in records:
         try:
             yield from _rerun_record(one, spec, description, archive, sample, tasks, executor)

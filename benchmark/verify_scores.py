@@ -14,6 +14,7 @@ from .archive import archive_path, file_sha256, read_archive
 from .findings import Finding, Status, verdict
 from .published import EXACT, REPLICATE_TOLERANCE, Published, conditions_of, place_of
 from .reference_rows import reference_runs
+from .within_cell import is_within_cell, too_few_labels
 
 if TYPE_CHECKING:
     from ..tasks.episodes import EpisodeSet
@@ -73,7 +74,8 @@ def _runs(one: Published, ground: Ground, findings: list[Finding]) -> list[RunSc
         EpishotError: the archive holds something else than runs.
     """
     record = one.record
-    if record.method.kind == "reference":
+    # Only the within-cell oracle has runs of its own; other reference rows come with the task, whatever they claim.
+    if record.method.kind == "reference" and not is_within_cell(record.method):
         if record.method.name not in ground.task.references:
             raise EpishotError("the task at hand has no reference row of that name")
         return reference_runs(ground.task, ground.episodes, record.method.name)
@@ -120,6 +122,8 @@ def _again(record: CompactRecord, ground: Ground, runs: Sequence[RunScores]) -> 
 def _other_query(record: CompactRecord, again: CompactRecord, ground: Ground) -> Iterator[str]:
     """What the record says about queries, whatever the method, and the task does not."""
     untrainable = {split.cell for split in ground.episodes.splits if not split.train_rows.size}
+    if is_within_cell(record.method):
+        untrainable |= set(too_few_labels(ground.task, ground.episodes.splits))
     for old, new in zip(record.entries, again.entries, strict=True):
         if _identity(old) != _identity(new):
             yield f"{_identity(old)} stands where {_identity(new)} belongs"

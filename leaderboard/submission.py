@@ -87,7 +87,8 @@ def _from_folder(one: Published, source: Path) -> Candidate:
     record = one.record
     assert one.replicates is not None
     path = archive_path(source / "archive", record.task, record.protocol, record.method.name)
-    if record.method.kind == "reference" or (record.method.kind == "external" and not record.archive_sha256):
+    without_runs = record.method.kind == "reference" and not record.run_keys
+    if without_runs or (record.method.kind == "external" and not record.archive_sha256):
         return Candidate(record, one.replicates, None)
     if not path.is_file() or path.is_symlink():
         raise EpishotError(f"its full scores are missing ({path.relative_to(source)})")
