@@ -33,7 +33,7 @@ def leaderboard(
     board: BoardOption = None,
     out: Annotated[Path | None, typer.Option(help="Where the files are written; default the board folder.")] = None,
 ) -> None:
-    """Rebuild the leaderboard from compact records, print it and write Markdown, CSV, JSON and the page."""
+    """Rebuild the leaderboard from compact records, print it, write Markdown, CSV, JSON, LaTeX and the page."""
     if context.invoked_subcommand is not None:
         # Options stand after the subcommand; taken silently, they would be ignored.
         if board or out:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from epishot.benchmark.cli import run_app
+from epishot.benchmark.compact import replicates_digest, write_compact
 from epishot.leaderboard.board import build_board
 from epishot.leaderboard.export import write_board
 from epishot.leaderboard.page import build
@@ -130,3 +132,30 @@ def test_a_value_stands_once_however_many_k_show_it(make) -> None:
 
 def test_an_empty_board_still_makes_a_page() -> None:
     assert data_of(page_html(build_board([])))["sections"] == []
+
+
+def test_the_command_writes_one_file_and_says_where(make, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    one = make("m", 0.4)
+    record = one.record.model_copy(update={"replicates_sha256": replicates_digest(one.replicates)})
+    write_compact(tmp_path / "board", record, one.replicates)
+    assert (
+        run_app(["leaderboard", "html", "--board", str(tmp_path / "board"), "--out", str(tmp_path / "page.html")]) == 0
+    )
+    assert "page.html" in capfd.readouterr().out
+    assert data_of((tmp_path / "page.html").read_text())["sections"][0]["task"] == "toy"
+    assert [path.name for path in (tmp_path / "board").iterdir()] == ["records"]
+    assert run_app(["leaderboard", "html", "--board", str(tmp_path / "board")]) == 0
+    assert (tmp_path / "board" / "leaderboard.html").read_bytes() == (tmp_path / "page.html").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["html", "--board", "nowhere"], "no records in nowhere"),
+        (["--board", "nowhere", "html"], "after `html`"),
+        (["htlm"], "htlm"),
+    ],
+)
+def test_mistakes_name_the_remedy(arguments: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_app(["leaderboard", *arguments]) == 2
+    assert said in capfd.readouterr().err

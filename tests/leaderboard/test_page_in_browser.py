@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from epishot.benchmark.records import ExternalFacts
 from epishot.leaderboard.board import build_board
 from epishot.leaderboard.page.build import page_html
 
@@ -49,6 +50,25 @@ def board_file(make, tmp_path: Path) -> Path:
             make("ceiling", 0.8, kind="reference", regimes=("none",), protocol=protocol),
         ]
     records.append(make(HOSTILE, 0.5, task="another"))
+    facts = ExternalFacts(
+        file=HOSTILE,
+        sha256="f" * 64,
+        columns={"score": HOSTILE},
+        joined_by="pair_id",
+        rows=10,
+        matched=9,
+        outside=0,
+        repeats=0,
+        conflicts=0,
+        other_labels=0,
+        query=10,
+        missing=1,
+        fill=-1.5,
+        scale="ranks",
+        inverse=False,
+        notes=(f"1 of 10 pairs {HOSTILE}",),
+    )
+    records.append(make("theirs", 0.4, task="another", kind="external", regimes=("none",), external=facts))
     records.append(make("tiny", 0.4, task="small", headline="zero"))
     path = tmp_path / "page.html"
     path.write_text(page_html(build_board(records)))
@@ -65,7 +85,7 @@ def opened(browser: api.Browser, board_file: Path) -> Iterator[Callable[..., api
         context = browser.new_context(**({"viewport": {"width": 1300, "height": 900}} | options))
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(20_000)
         page.on("console", lambda message: trouble.append(f"console {message.type}: {message.text}"))
         page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
         page.on("dialog", lambda dialog: (trouble.append("dialog"), dialog.dismiss()))
@@ -243,8 +263,8 @@ def test_figures_say_in_numbers_what_they_draw(opened) -> None:
 
 def test_hostile_names_are_text(opened) -> None:
     page = opened("#task=another")
-    assert names(page) == [HOSTILE]
-    page.locator("#table .name").click()
+    assert names(page) == [HOSTILE, "theirs"]
+    page.locator("#table .name").first.click()
     assert page.locator("#details h2").inner_text() == HOSTILE
     assert page.locator("img").count() == 0
     assert page.title() == "EPIShot leaderboard"
@@ -305,3 +325,17 @@ _CONTRAST = """() => {
 def test_text_has_the_contrast_that_wcag_asks_for(opened, scheme: str) -> None:
     page = opened("#task=toy&k=16", color_scheme=scheme)
     assert page.evaluate(_CONTRAST) == []
+
+
+def test_external_rows_say_where_they_come_from(opened) -> None:
+    page = opened("#task=another")
+    assert page.locator("[data-row=theirs] .tag").all_inner_texts() == ["external"]
+    assert f"External row theirs: 1 of 10 pairs {HOSTILE}." in page.locator("#notes").inner_text()
+    page.locator("[data-row=theirs] .name").click()
+    text = page.get_by_role("dialog").inner_text()
+    for words in ("not re-runnable", "f" * 64, "9 of 10; the others score -1.5", HOSTILE):
+        assert words in text
+    assert page.locator("img").count() == 0
+    page.keyboard.press("Escape")
+    page.get_by_label("external").uncheck()
+    assert names(page) == [HOSTILE]
