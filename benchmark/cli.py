@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import cli_episodes, cli_leaderboard, cli_methods, cli_publish, cli_run, cli_score, cli_tasks
+from . import cli_episodes, cli_figures, cli_leaderboard, cli_methods, cli_publish, cli_run, cli_score, cli_tasks
 
 app = typer.Typer(
     name="epishot",
@@ -23,6 +23,7 @@ app.add_typer(cli_tasks.app, name="tasks")
 app.add_typer(cli_methods.app, name="methods")
 app.command("check")(cli_methods.check)
 app.add_typer(cli_episodes.app, name="episodes")
+cli_leaderboard.app.command("figures")(cli_figures.figures)
 app.add_typer(cli_leaderboard.app, name="leaderboard")
 app.command("publish")(cli_publish.publish)
 app.command("verify")(cli_publish.verify)

@@ -41,7 +41,7 @@ def leaderboard(
         return
     from .cli_console import stdout_console
 
-    folder = _folder(board)
+    folder = board_folder(board)
     show(folder, out or folder, stdout_console())
 
 
@@ -56,9 +56,9 @@ def html(
     from ..leaderboard.page.build import page_html
     from .atomic import write_bytes
 
-    folder = _folder(board)
+    folder = board_folder(board)
     path = out or folder / "leaderboard.html"
-    page = page_html(_read(folder)).encode()
+    page = page_html(read_board(folder)).encode()
     try:
         write_bytes(path, page)
     except OSError as error:
@@ -68,7 +68,8 @@ def html(
     typer.echo(f"{path} ({len(page) / 1000:,.0f} kB): open it in a browser.")
 
 
-def _folder(board: Path | None) -> Path:
+def board_folder(board: Path | None) -> Path:
+    """The folder that was named, else the first default one that has records."""
     return board or next((path for path in _DEFAULT_BOARDS if (path / "records").is_dir()), _DEFAULT_BOARDS[0])
 
 
@@ -82,13 +83,18 @@ def show(board: Path, out: Path, console: Console) -> None:
     from ..leaderboard.terminal import print_board
     from .atomic import writable_folder
 
-    found = _read(board)
+    found = read_board(board)
     writable_folder(out, "--out")
     print_board(found, console)
     write_board(found, out)
 
 
-def _read(folder: Path) -> Board:
+def read_board(folder: Path) -> Board:
+    """The board of a folder.
+
+    Raises:
+        EpishotError: the folder has no records, or holds some that cannot be read or compared.
+    """
     if not (folder / "records").is_dir():
         raise EpishotError(
             f"There are no records in {folder}; run something first (`epishot run --suite demo`), or name another "

@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from epishot.benchmark.cli import run_app
+from epishot.benchmark.compact import replicates_digest, write_compact
 from epishot.leaderboard.board import build_board
 from epishot.leaderboard.curves import curve_panels
 from epishot.leaderboard.figure_cost import draw_cost
@@ -141,3 +143,13 @@ def test_without_matplotlib_the_remedy_is_named(board, tmp_path: Path, monkeypat
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(EpishotError, match=r"pip install 'epishot\[figures\]'"):
         write_figures(board, tmp_path)
+
+
+def test_the_command_names_the_files_it_wrote(make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = make("m", 0.4)
+    digest = replicates_digest(one.replicates)
+    write_compact(tmp_path, one.record.model_copy(update={"replicates_sha256": digest}), one.replicates)
+    assert run_app(["leaderboard", "figures", "--board", str(tmp_path), "--format", "png"]) == 0
+    named = {Path(line) for line in capsys.readouterr().out.split()}
+    assert named == set((tmp_path / "figures").iterdir())
+    assert tmp_path / "figures" / "learning-curves.png" in named
