@@ -77,6 +77,7 @@ def verify(
     from ..leaderboard.board import Loaded
     from ..leaderboard.rebuild import check_files
     from .cli_console import stdout_console
+    from .cli_leaderboard import board_folder
     from .findings import failed, print_findings
     from .verify import verify_records
     from .verify_rerun import method_spec
@@ -85,7 +86,7 @@ def verify(
 
     if sample < 1:
         raise EpishotError(f"--sample {sample} runs nothing again; give at least 1.")
-    folder = _existing(board or _default_board())
+    folder = _existing(board_folder(board))
     scores = _existing(archive) if archive else folder / _ARCHIVE_NAME
     at_hand = scores if scores.is_dir() else None
     tasks, executor, console = LocalTasks(task or ()), _executor(jobs), stdout_console()
@@ -98,12 +99,6 @@ def verify(
         findings += run_again(spec, records, at_hand, sample, tasks, executor)
     print_findings(findings, console, details=details)
     return 1 if failed(findings) else 0
-
-
-def _default_board() -> Path:
-    from .cli_leaderboard import _DEFAULT_BOARDS
-
-    return next((path for path in _DEFAULT_BOARDS if (path / "records").is_dir()), _DEFAULT_BOARDS[0])
 
 
 def _existing(folder: Path) -> Path:

@@ -42,10 +42,19 @@ def task():
 '''
 
 
-def run_and_publish(folder: Path, task: str, *more: str) -> Path:
+BARE = """
+from dataclasses import replace
+from epishot.tasks.catalog import load_task
+
+def task():
+    return replace(load_task("synthetic@cells=3,pairs=800"), references={})
+"""
+
+
+def run_and_publish(folder: Path, task: str, *more: str, run_more: tuple[str, ...] = ()) -> Path:
     store, board = folder / "runs", folder / "board"
     run = ["run", "--task", task, "--protocol", "cell", "--methods", f"distance,{METHOD}", "--shots", "0,8"]
-    assert run_app([*run, "--draws", "2", "--seeds", "1", "--jobs", "1", "--store", str(store)]) == 0
+    assert run_app([*run, "--draws", "2", "--seeds", "1", "--jobs", "1", "--store", str(store), *run_more]) == 0
     assert run_app(["publish", str(store), "--to", str(board), "--archive", str(board / "archive"), *more]) == 0
     return board
 
@@ -171,28 +180,66 @@ def test_scores_swapped_between_cells_are_named(board: Path, verify: Callable[..
     assert "S3" not in line
 
 
-def test_whole_rows_computed_from_invented_scores_fall_when_run_again(board: Path, verify: Callable[..., str]) -> None:
-    task = load_task(TASK)
+def forge(board: Path, scores: Callable[[RunScores], np.ndarray]) -> None:
+    """Invent scores, and compute everything else from them as an honest runner would."""
     record = record_of(board)
-    episodes = EpisodeSet.build(task, "cell", record.shots, record.draws)
-    invented = []
-    for run in scores_of(board):
-        rows = episodes.split(run.cell, run.fold).query_rows
-        cheat = np.tile(task.references["oracle"][rows], (run.scores.shape[0], 1))
-        invented.append(RunScores(run.cell, run.fold, run.seed, run.condition, cheat))
+    task = load_task(TASK)
+    runs = [RunScores(r.cell, r.fold, r.seed, r.condition, scores(r)) for r in scores_of(board)]
     summary = summarise_method(
-        task, episodes, record.method, invented, conditions=conditions_of(record), seeds=(0,), overlap=record.overlap
+        task,
+        EpisodeSet.build(task, "cell", record.shots, record.draws),
+        record.method,
+        runs,
+        conditions=conditions_of(record),
+        seeds=(0,),
+        overlap=record.overlap,
     )
     kept = ("run_keys", "cost", "command", "commit", "versions", "test_scorings")
-    forged = summary.record.model_copy(
-        update={name: getattr(record, name) for name in kept} | {"archive_sha256": write_scores(board, invented)}
-    )
-    write_compact(board, forged, summary.replicates)
+    update = {name: getattr(record, name) for name in kept} | {"archive_sha256": write_scores(board, runs)}
+    write_compact(board, summary.record.model_copy(update=update), summary.replicates)
     renew_files(board)
+
+
+def test_whole_rows_computed_from_invented_scores_fall_when_run_again(board: Path, verify: Callable[..., str]) -> None:
+    task = load_task(TASK)
+    episodes = EpisodeSet.build(task, "cell", (0, 8), 2)
+
+    def oracle(run: RunScores) -> np.ndarray:
+        rows = episodes.split(run.cell, run.fold).query_rows
+        return np.tile(task.references["oracle"][rows], (run.scores.shape[0], 1))
+
+    forge(board, oracle)
     verify(board, code=0)
     output = verify(board, "--rerun", METHOD, "--sample", "1")
     assert failures(output) == {"rerun"}
     assert "its scores differ by up to" in output
+
+
+def test_last_digits_of_other_platforms_are_tolerated_and_said(board: Path, verify: Callable[..., str]) -> None:
+    forge(board, lambda run: run.scores + 1e-9)
+    output = verify(board, "--rerun", METHOD, "--sample", "2", "--details", code=0)
+    assert "equal within 1e-06, not in every bit" in output
+    forge(board, lambda run: run.scores + 1e-5)
+    assert failures(verify(board, "--rerun", METHOD, "--sample", "2")) == {"rerun"}
+
+
+def test_a_plugin_is_run_again_from_its_owners_file_alone(tmp_path: Path, verify: Callable[..., str]) -> None:
+    plugin = f"{Path(__file__).parents[1] / 'benchmark' / 'faulty_methods.py'}:Good"
+    board = run_and_publish(tmp_path, TASK, run_more=("--method", plugin))
+    output = verify(board, "--rerun", plugin, "--details", code=0)
+    assert f"could not: method: {NAME} cell good: no method of that name is registered here" in output
+    assert "bit-equal" in output
+    assert run_app(["verify", str(board), "--rerun", "good"]) == 2
+
+
+def test_the_within_cell_oracle_is_verified_like_a_fitted_row(tmp_path: Path, verify: Callable[..., str]) -> None:
+    (tmp_path / "bare.py").write_text(BARE)
+    bare = f"{tmp_path / 'bare.py'}:task"
+    board = run_and_publish(tmp_path, bare, "--task", bare)
+    output = verify(board, "--task", bare, "--rerun", "within-cell", "--details", code=0)
+    assert "could not" not in output.split("└")[1]
+    assert "within-cell, S" in output
+    assert "bit-equal" in output
 
 
 def test_altered_labels_are_named_whatever_hash_is_claimed(tmp_path: Path, verify: Callable[..., str]) -> None:
