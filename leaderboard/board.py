@@ -74,6 +74,7 @@ class Row:
         beats_control: separably better than the best control it is compared with; None if not compared.
         notes: what a reader must know of an external row.
         metrics: macro means of the secondary metrics and metrics across cells; None where undefined.
+        reasons: reason codes of those that are None.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Row:
     beats_control: bool | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,12 @@ def _table(key: TableKey, members: Sequence[Loaded], order: Sequence[str]) -> Bo
         reason = "the cells are too small for a macro mean with k > 0"
     elif not usable:
         reason = "no cell is feasible"
-    rows = [_row(one, entries, zero_shot, cells, usable, reason) for one, entries, zero_shot in picked if entries]
+    rows = [
+        _row(one, entries, zero_shot, cells, usable, reason)
+        for one, entries, zero_shot in picked
+        # A method that could have been run here and was not is shown as such.
+        if entries or key.regime in one.record.method.regimes
+    ]
     rows = _mark_fewer_seeds(rows, picked)
     rows, best, plain = _compare(rows)
     ranked = {name: place for place, name in enumerate(order)}
@@ -235,14 +242,17 @@ def _row(
         stack = np.stack([one.replicates[good[cell].replicates] for cell in usable])
         macro = MacroScore(float(np.mean([v for v in values if v is not None])), stack.mean(axis=0, dtype=np.float64))
     metrics: dict[str, float | None] = {}
-    if no_macro is None:
+    reasons: dict[str, str] = {}
+    if no_macro is None and entries:
         metrics = {name: _mean(good, usable, name) for name in MACRO_METRICS}
+        reasons = {name: _why_undefined(good, usable, name) for name, value in metrics.items() if value is None}
         sample = next(iter(entries.values()))
         for across in record.across:
             same = (across.regime, across.balance, across.k) == (sample.regime, sample.balance, sample.k)
             # Pooling more cells than the other rows do is another quantity.
             if same and set(across.cells) == set(usable):
                 metrics |= {name: across.metrics.get(name) for name in ACROSS_METRICS}
+                reasons |= {name: reason for name, reason in across.reasons.items() if metrics.get(name) is None}
     facts = record.method
     constant = bool(good) and all(_is_constant(entry) for entry in good.values())
     notes = record.external.notes if record.external is not None else ()
@@ -257,6 +267,7 @@ def _row(
         macro=macro,
         metrics=metrics,
         notes=notes,
+        reasons=reasons,
     )
 
 
@@ -289,6 +300,13 @@ def _mean(entries: dict[str, CellEntry], cells: Sequence[str], name: str) -> flo
     values = [entries[cell].metrics.get(name) if cell in entries else None for cell in cells]
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known and len(known) == len(values) else None
+
+
+def _why_undefined(entries: dict[str, CellEntry], cells: Sequence[str], name: str) -> str:
+    missing = [cell for cell in cells if cell not in entries]
+    if missing:
+        return f"no result in {', '.join(missing)}"
+    return next((entries[cell].reasons[name] for cell in cells if name in entries[cell].reasons), "undefined")
 
 
 def _compare(rows: list[Row]) -> tuple[list[Row], str | None, str | None]:

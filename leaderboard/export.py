@@ -9,13 +9,14 @@ from pathlib import Path
 
 from ..benchmark.atomic import write_bytes
 from ..tasks.errors import EpishotError
-from .board import Board
+from .board import Board, BoardTable, Row
 from .format import escape_csv
 from .latex import board_latex
 from .markdown import board_markdown, cost_markdown, write_between_markers
 from .page.build import page_html
 
 _KEY_COLUMNS = ("task", "protocol", "regime", "balance", "k", "method", "kind", "marks", "zero_shot", "group")
+_CELL_COLUMNS = ("cell", "status", "n", "positives", "draws", "seeds", "low", "high")
 
 
 def write_board(board: Board, folder: Path) -> list[Path]:
@@ -57,9 +58,9 @@ def board_csv(board: Board) -> str:
     )
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*_KEY_COLUMNS, "cell", "status", "n", "positives", "low", "high", *metrics])
+    writer.writerow([*_KEY_COLUMNS, *_CELL_COLUMNS, *metrics])
     for line in _lines(board):
-        values = [line[name] for name in (*_KEY_COLUMNS, "cell", "status", "n", "positives", "low", "high")]
+        values = [line[name] for name in (*_KEY_COLUMNS, *_CELL_COLUMNS)]
         values += [line["metrics"].get(name) for name in metrics]
         writer.writerow([escape_csv(value) if isinstance(value, str) else value for value in values])
     return buffer.getvalue()
@@ -118,6 +119,8 @@ def _lines(board: Board) -> list[dict]:
                         "status": status,
                         "n": head.n,
                         "positives": head.positives,
+                        "draws": shown.draws if shown else None,
+                        "seeds": shown.seeds if shown else None,
                         "low": low,
                         "high": high,
                         "metrics": dict(shown.metrics) if shown else {},
@@ -130,13 +133,22 @@ def _lines(board: Board) -> list[dict]:
                 {
                     **common,
                     "cell": "",
-                    "status": "macro" if row.macro else (table.macro_reason or "incomplete"),
+                    "status": _macro_status(row, table),
                     "n": None,
                     "positives": None,
+                    "draws": None,
+                    "seeds": None,
                     "low": low,
                     "high": high,
                     "metrics": macro,
-                    "reasons": {},
+                    "reasons": dict(row.reasons),
                 }
             )
     return lines
+
+
+def _macro_status(row: Row, table: BoardTable) -> str:
+    if row.macro:
+        return "macro"
+    without = ", ".join(cell for cell in table.macro_cells if cell not in row.entries)
+    return table.macro_reason or f"incomplete: no result in {without}"

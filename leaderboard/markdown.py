@@ -12,7 +12,7 @@ from .board import ACROSS_METRICS, MACRO_METRICS, Board, BoardTable, CellHead, R
 from .curves import curve_panels
 from .external_notes import prediction_files, row_notes
 from .format import CALIBRATION_NAMES, code_span, escape_markdown, interval, kind_marks, number, title
-from .markdown_notes import cells_note, curve_table, resolution_note
+from .markdown_notes import cells_note, curve_table, resolution_note, undefined_note
 
 BEGIN, END = "<!-- epishot:board begin -->", "<!-- epishot:board end -->"
 
@@ -27,12 +27,22 @@ they share some loci, so macro intervals are a little narrow; differences betwee
 
 **Group**: rows of one group cannot be told apart from its top row (paired bootstrap z, Holm at 5 %); group 1 is bold.
 **Marks**: T reads all unlabelled pairs of the held-out cell; C reads the cell's candidate list, which exploits how the
-table was sampled; control = no transferable biology; reference = not a method (ceiling: exact P(y = 1) of the simulator
-given everything a method may read; oracle: given the latents); external = predictions made elsewhere and scored here,
-not re-runnable: what the model was trained on is its author's word; k=0 = uses no support, so its zero-shot result
-stands at every k; constant = all scores of a query are equal (a gene or element never seen in training has no prior);
-seeds=n = fewer seeds than other rows; ≈control = not separably better than the best control (for rows without C: the
-best control without C).
+table was sampled; control = no transferable biology; external = predictions made elsewhere and scored here, not
+re-runnable: what the model was trained on is its author's word; k=0 = uses no support, so its zero-shot result stands
+at every k; constant = all scores of a query are equal (a gene or element never seen in training has no prior); seeds=n
+= fewer seeds than other rows; ≈control = not separably better than the best control (for rows without C: the best
+control without C).
+
+**Reference rows** are not methods and stand in no group. On simulated tasks: ceiling, the exact P(y = 1) given
+everything a method may read; oracle, given the latents. On real tasks: within-cell, boosted trees (the settings of
+pooled-trees-rank) that learn from the held-out cell's own labels, on the loci that supports are drawn from, never those
+of the query. No method here may read these labels, so the row shows what the features can tell where the cell is known;
+it is not a strict upper bound, for a method learns from more cells. Cells with fewer than 20 positives or negatives to
+learn from have no such row.
+
+Missing, failed and infeasible cells are named where they stand and never averaged away: a row without a result in one
+of the macro mean's cells has no macro mean. Every metric of every cell, and the reason where one is undefined, is in
+`leaderboard.csv` and `leaderboard.json`; seconds, memory and parameters are in `COST.md`.
 
 **What a scalar coupling cannot do.** A logit that is an increasing function of a potential U, with parameters that
 depend on the cell only, ranks the pairs of an episode as U does: per-cell AUPR then judges U alone, and the
@@ -145,6 +155,8 @@ def _table_markdown(table: BoardTable) -> str:
         lines.append(
             f"| {escape_markdown(row.name)} | " + " | ".join(number(row.metrics.get(name)) for name in names) + " |"
         )
+    if reasons := undefined_note(table.rows, names):
+        lines += ["", reasons]
     return "\n".join([*lines, "", "</details>", ""])
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from .board import BoardTable
+from collections.abc import Sequence
+
+from .board import BoardTable, Row
 from .curves import CurvePanel
-from .format import counted_cells, escape_markdown, interval, number
+from .format import CALIBRATION_NAMES, counted_cells, escape_markdown, interval, number
 from .separable import resolution, smallest_sign_p
 from .statistics import FAMILY_LEVEL
 
 #: Below it, no critical-difference diagram over cells is drawn.
 MANY_CELLS = 10
+#: Why a metric across cells is not shown although it may be defined.
+NOT_COMPARABLE = "pooled over other cells than those of this table"
 
 
 def resolution_note(table: BoardTable) -> str:
@@ -74,3 +78,20 @@ def curve_table(panel: CurvePanel) -> str:
             cells.append(f"{bold}{number(point.value)}{bold} {interval(point.interval())}" if point else "n/a")
         lines.append(f"| {escape_markdown(curve.name)} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])
+
+
+def undefined_note(rows: Sequence[Row], names: Sequence[str]) -> str:
+    """Why metrics are n/a: each reason with the columns and rows it holds for."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        columns: dict[str, list[str]] = {}
+        for name in names:
+            if row.metrics.get(name) is None:
+                columns.setdefault(row.reasons.get(name, NOT_COMPARABLE), []).append(CALIBRATION_NAMES[name])
+        for reason, heads in columns.items():
+            found.setdefault((reason, ", ".join(heads)), []).append(row.name)
+    parts = []
+    for (reason, heads), where in found.items():
+        who = "all rows" if len(where) == len(rows) else escape_markdown(", ".join(where))
+        parts.append(f"{escape_markdown(reason)} for {heads} ({who})")
+    return f"Why n/a: {'; '.join(parts)}." if parts else ""

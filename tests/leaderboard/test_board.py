@@ -206,3 +206,34 @@ def test_terminal_shows_every_row_and_infeasible_cells(make) -> None:
     text = console.export_text()
     assert "infeasible" in text
     assert text.count("other") == 2
+
+
+def test_a_method_that_was_not_run_here_is_shown_as_not_run(make) -> None:
+    board = build_board([make("full", 0.4), make("half", 0.3, shots=(0,)), make("pooled", 0.5, regimes=("none",))])
+    rows, _ = rows_of(board, 16)
+    assert rows["half"].problems == {"A": "not run", "B": "not run"}
+    assert rows["half"].macro is None
+    assert rows["half"].group is None
+    assert {line["status"] for line in csv.DictReader(io.StringIO(board_csv(board))) if line["method"] == "half"} == {
+        "ok",
+        "macro",
+        "not run",
+        "incomplete: no result in A, B",
+    }
+
+
+def test_a_cell_that_only_the_reference_lacks_stays_in_the_macro(make) -> None:
+    oracle = make("within-cell", 0.6, kind="reference", regimes=("none",), infeasible=(("B", 0),))
+    rows, table = rows_of(build_board([make("m", 0.4), oracle]), 0)
+    assert table.macro_cells == ("A", "B")
+    assert rows["m"].macro is not None
+    assert rows["within-cell"].macro is None
+    assert rows["within-cell"].problems == {"B": "infeasible: too few pairs"}
+
+
+def test_files_hold_draws_seeds_and_why_a_mean_is_undefined(make) -> None:
+    board = build_board([make("m", 0.4, seeds=3, deterministic=False)])
+    lines = json.loads(board_json(board))["rows"]
+    assert {(line["draws"], line["seeds"]) for line in lines if line["cell"]} == {(2, 3)}
+    assert lines[2]["cell"] == ""
+    assert lines[2]["reasons"]["brier"] == "no-logits"

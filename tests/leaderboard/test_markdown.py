@@ -99,3 +99,16 @@ def test_names_are_escaped_wherever_they_stand(make) -> None:
 def test_a_board_without_context_controls_names_one_control(make) -> None:
     board = build_board([make("m", 0.4), make("listed", 0.3, kind="control", marks="TC", regimes=("none",))])
     assert "Best control: listed.\n" in board_markdown(board)
+
+
+def test_undefined_metrics_say_why(make) -> None:
+    board = build_board([make("m", 0.4), make("gap", 0.3, failed=("B",))])
+    text = board_markdown(board)
+    # The fixture knows AUROC, has no logits for Brier, and says nothing of the others.
+    assert re.search(r"Why n/a: .*no-logits for Brier \(m\)", text)
+    assert "no result in B for AUROC, distance-matched AUPR, Brier" in text
+    assert "(gap)" in text
+
+
+def test_the_oracle_of_real_tasks_is_explained(make) -> None:
+    assert "within-cell, boosted trees" in board_markdown(build_board([make("m", 0.4)]))
