@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from .board import Board, BoardTable, Row
-from .figure_style import FAINT, Look, spread
+from .figure_style import FAINT, Look, spread, together, write_caption
 from .format import counted_cells
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ _HEIGHT, _WIDTH, _COLUMNS = 3.7, 5.2, 2
 #: Faster than this is a matter of the clock, not of the method.
 _SHORTEST_S = 1e-3
 _LABEL = 0.047
+_CAPTION = (
+    "CPU time of one core per fit, scoring of all its episodes included (at least 1 ms). Bars: 95 % bootstrap "
+    "intervals. Grey: controls. Step line: the best that can be had for the time."
+)
 
 
 class _Point(NamedTuple):
@@ -45,14 +49,7 @@ def draw_cost(board: Board, styles: Mapping[str, Look]) -> Figure | None:
             _panel(ax, *found[place], styles)
         else:
             ax.set_axis_off()
-    figure.text(
-        0.01,
-        -0.01,
-        "CPU time of one core per fit, scoring of all its episodes included (at least 1 ms). Bars: 95 % bootstrap "
-        "intervals. Grey: controls.\nStep line: the best that can be had for the time.",
-        fontsize=7.5,
-        va="top",
-    )
+    write_caption(figure, _CAPTION, columns)
     return figure
 
 
@@ -109,7 +106,7 @@ def _panel(ax: Axes, table: BoardTable, points: list[_Point], styles: Mapping[st
     for point in points:
         # Rows that order nothing lie on one height: one label.
         tied.setdefault("constant rows" if point.row.constant else point.row.name, []).append(point)
-    labels = [(", ".join(point.row.name for point in group), group[0]) for group in tied.values()]
+    labels = [(together([point.row.name for point in group]), group[0]) for group in tied.values()]
     placed = spread([(point.value - low) / (high - low) for _, point in labels], _LABEL)
     for (text, point), height in zip(labels, placed, strict=True):
         look = styles[point.row.name]
@@ -122,9 +119,17 @@ def _panel(ax: Axes, table: BoardTable, points: list[_Point], styles: Mapping[st
             fontsize=8,
             color=look.colour,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": look.colour, "lw": 0.5, "alpha": 0.45, "shrinkA": 1, "shrinkB": 4},
+            arrowprops={
+                "arrowstyle": "-",
+                "relpos": (0, 0.5),
+                "color": look.colour,
+                "lw": 0.5,
+                "alpha": 0.45,
+                "shrinkA": 1,
+                "shrinkB": 4,
+            },
         )
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds >= 1 else f"{1000 * seconds:g} ms"
+    return f"{seconds:g} s" if seconds >= 0.1 else f"{1000 * seconds:g} ms"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .board import Board
 from .curves import Curve, CurvePanel, curve_panels
-from .figure_style import FAINT, INK, Look, spread
+from .figure_style import FAINT, INK, Look, spread, together, write_caption
 from .format import counted_cells
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _HEIGHT, _WIDTH, _COLUMNS = 3.9, 5.2, 2
 #: Height of a label as a share of the axes.
 _LABEL = 0.047
+_CAPTION = (
+    "Chance-corrected AUPR, mean over cells (0 = chance); bars: 95 % bootstrap intervals over loci, draws and seeds. "
+    "Grey: controls. Dashed: reference rows. No markers: uses no support, so its k = 0 result stands at every k."
+)
 
 
 def draw_curves(board: Board, styles: Mapping[str, Look]) -> Figure | None:
@@ -39,15 +43,7 @@ def draw_curves(board: Board, styles: Mapping[str, Look]) -> Figure | None:
             _panel(ax, panels[place], styles)
         else:
             ax.set_axis_off()
-    figure.text(
-        0.01,
-        -0.01,
-        "Chance-corrected AUPR, mean over cells (0 = chance); bars: 95 % bootstrap intervals over loci, draws and "
-        "seeds. Grey: controls. Dashed: reference rows.\n"
-        "No markers: uses no support, so its k = 0 result stands at every k.",
-        fontsize=7.5,
-        va="top",
-    )
+    write_caption(figure, _CAPTION, columns)
     return figure
 
 
@@ -143,7 +139,7 @@ def _labels(ax: Axes, panel: CurvePanel, styles: Mapping[str, Look]) -> None:
         look = styles[curves[0].name]
         reference = curves[0].kind == "reference"
         ax.annotate(
-            ", ".join(curve.name for curve in curves),
+            together([curve.name for curve in curves]),
             xy=(right + 0.36, value),
             xytext=(1.05, height),
             textcoords="axes fraction",
@@ -152,5 +148,12 @@ def _labels(ax: Axes, panel: CurvePanel, styles: Mapping[str, Look]) -> None:
             color=INK if reference else look.colour,
             fontstyle="italic" if reference else "normal",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": look.colour, "lw": 0.6, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "relpos": (0, 0.5),
+                "color": look.colour,
+                "lw": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 0,
+            },
         )

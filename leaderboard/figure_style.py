@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -97,6 +98,16 @@ def save(figure: Figure, path: Path) -> Path:
     figure.savefig(buffer, format=kind, metadata=metadata, facecolor="white", bbox_inches="tight", pad_inches=0.08)
     write_bytes(path, buffer.getvalue())
     return path
+
+
+def write_caption(figure: Figure, text: str, columns: int) -> None:
+    """Write below a figure of so many columns of panels."""
+    figure.text(0.01, -0.01, "\n".join(wrap(text, 78 * columns)), fontsize=7.5, va="top")
+
+
+def together(names: Sequence[str]) -> str:
+    """One label for rows that lie on top of each other."""
+    return names[0] if len(names) == 1 else f"{names[0]} (and {len(names) - 1} alike)"
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:

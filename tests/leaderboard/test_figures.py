@@ -77,7 +77,7 @@ def test_curves_show_every_row_and_its_values(board) -> None:
         figure = draw_curves(board, styles(board))
     names = texts(figure)
     # Names are printed literally, and rows that order nothing share a label.
-    assert {"learner", "$x_1$ <b>", "distance", "ceiling", "constant, gene-prior"} <= set(names)
+    assert {"learner", "$x_1$ <b>", "distance", "ceiling", "constant (and 1 alike)"} <= set(names)
     (panel,) = curve_panels(board)
     assert len(figure.axes) == 1
     heights = {tuple(np.round(np.unique(line.get_ydata()), 9)) for line in figure.axes[0].lines}
