@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from .board import Board, BoardTable, Row
-from .figure_style import FAINT, Look, spread, together, write_caption
+from .figure_style import FAINT, Look, panel_grid, spread, together, write_caption
 from .format import counted_cells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_HEIGHT, _WIDTH, _COLUMNS = 3.7, 5.2, 2
+#: Inches of a panel, names included.
+_WIDTH, _HEIGHT = 5.2, 3.7
 #: Faster than this is a matter of the clock, not of the method.
 _SHORTEST_S = 1e-3
 _LABEL = 0.047
@@ -33,23 +34,14 @@ class _Point(NamedTuple):
 
 def draw_cost(board: Board, styles: Mapping[str, Look]) -> Figure | None:
     """One panel per task and protocol, at its largest k with macro means; None if no row has both figures."""
-    from matplotlib.figure import Figure
-
     found = [(table, _points(board, table)) for table in _tables(board)]
     found = [(table, points) for table, points in found if points]
     if not found:
         return None
-    columns = min(_COLUMNS, len(found))
-    rows = -(-len(found) // columns)
-    figure = Figure(figsize=(_WIDTH * columns, _HEIGHT * rows + 0.4), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.06, hspace=0.08)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for place, ax in zip(range(rows * columns), axes.flat, strict=True):
-        if place < len(found):
-            _panel(ax, *found[place], styles)
-        else:
-            ax.set_axis_off()
-    write_caption(figure, _CAPTION, columns)
+    figure, axes = panel_grid(len(found), _WIDTH, _HEIGHT)
+    for ax, (table, points) in zip(axes, found, strict=True):
+        _panel(ax, table, points, styles)
+    write_caption(figure, _CAPTION)
     return figure
 
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from .board import Board
 from .curves import Curve, CurvePanel, curve_panels
-from .figure_style import FAINT, INK, Look, spread, together, write_caption
+from .figure_style import FAINT, INK, Look, panel_grid, spread, together, write_caption
 from .format import counted_cells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_HEIGHT, _WIDTH, _COLUMNS = 3.9, 5.2, 2
+#: Inches of a panel, names included.
+_WIDTH, _HEIGHT = 5.2, 3.9
 #: Height of a label as a share of the axes.
 _LABEL = 0.047
 _CAPTION = (
@@ -28,22 +29,13 @@ def draw_curves(board: Board, styles: Mapping[str, Look]) -> Figure | None:
 
     Rows that use no support are flat and have no markers. Points over different cells are not joined.
     """
-    from matplotlib.figure import Figure
-
     panels = curve_panels(board)
     if not panels:
         return None
-    columns = min(_COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(_WIDTH * columns, _HEIGHT * rows + 0.4), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.06, hspace=0.08)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for place, ax in zip(range(rows * columns), axes.flat, strict=True):
-        if place < len(panels):
-            _panel(ax, panels[place], styles)
-        else:
-            ax.set_axis_off()
-    write_caption(figure, _CAPTION, columns)
+    figure, axes = panel_grid(len(panels), _WIDTH, _HEIGHT)
+    for ax, panel in zip(axes, panels, strict=True):
+        _panel(ax, panel, styles)
+    write_caption(figure, _CAPTION)
     return figure
 
 

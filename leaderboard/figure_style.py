@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ..tasks.errors import EpishotError
 from .figure_format import FigureFormat
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -33,7 +34,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
 _CONTROL, _REFERENCE = "#8A8A8A", "#222222"
 INK, FAINT = "#222222", "#D9D9D9"
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 10,
@@ -100,9 +101,25 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def write_caption(figure: Figure, text: str, columns: int) -> None:
-    """Write below a figure of so many columns of panels."""
-    figure.text(0.01, -0.01, "\n".join(wrap(text, 78 * columns)), fontsize=7.5, va="top")
+def panel_grid(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels in at most two columns; width and height of a panel in inches."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    columns = min(2, count)
+    rows = -(-count // columns)
+    layout = ConstrainedLayoutEngine(wspace=0.06, hspace=0.08)
+    figure = Figure(figsize=(width * columns, height * rows + 0.4), layout=layout)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for ax in axes[count:]:
+        ax.set_axis_off()
+    return figure, axes[:count]
+
+
+def write_caption(figure: Figure, text: str) -> None:
+    """Write below a figure, in lines no wider than the figure."""
+    letters = int(15 * figure.get_size_inches()[0])
+    figure.text(0.01, -0.01, "\n".join(wrap(text, letters)), fontsize=7.5, va="top")
 
 
 def together(names: Sequence[str]) -> str:

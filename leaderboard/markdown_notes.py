@@ -84,12 +84,12 @@ def undefined_note(rows: Sequence[Row], names: Sequence[str]) -> str:
     """Why metrics are n/a: each reason with the columns and rows it holds for."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        columns: dict[str, list[str]] = {}
+        undefined: dict[str, list[str]] = {}
         for name in names:
             if row.metrics.get(name) is None:
-                columns.setdefault(row.reasons.get(name, NOT_COMPARABLE), []).append(CALIBRATION_NAMES[name])
-        for reason, heads in columns.items():
-            found.setdefault((reason, ", ".join(heads)), []).append(row.name)
+                undefined.setdefault(row.reasons.get(name, NOT_COMPARABLE), []).append(CALIBRATION_NAMES[name])
+        for reason, columns in undefined.items():
+            found.setdefault((reason, ", ".join(columns)), []).append(row.name)
     parts = []
     for (reason, heads), where in found.items():
         who = "all rows" if len(where) == len(rows) else escape_markdown(", ".join(where))
