@@ -68,8 +68,7 @@ def show(
     found = sorted(path for path in folders if path.name.startswith(episode_set))
     if len(found) != 1:
         raise EpishotError(
-            f"{len(found)} episode sets in {folder} start with {episode_set!r}; "
-            "`epishot episodes list` shows them all."
+            f"{len(found)} episode sets in {folder} start with {episode_set!r}; `epishot episodes list` shows them all."
         )
     episodes = EpisodeSet.load(found[0])
     console = stdout_console()

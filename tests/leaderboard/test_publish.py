@@ -22,6 +22,7 @@ from epishot.benchmark.executor import Executor
 from epishot.benchmark.verify_tasks import LocalTasks
 from epishot.leaderboard.publish import Publication, PublishRefusedError
 from epishot.leaderboard.publish import publish as publish_rows
+from epishot.leaderboard.submission import incomplete
 from epishot.tasks.errors import EpishotError
 
 TASK = "synthetic@cells=3,pairs=300"
@@ -298,3 +299,12 @@ def test_published_records_read_like_any_other(store: Path, tmp_path: Path) -> N
     for record, replicates in read_compact(board):
         write_compact(tmp_path / "copy", record, replicates)
     assert tree(tmp_path / "copy" / "records") == tree(board / "records")
+
+
+def test_predictions_for_some_cells_only_may_be_published_and_a_run_of_some_cells_may_not(store: Path) -> None:
+    (record, _), *_ = read_compact(store / "board")
+    lacking = [e.model_copy(update={"status": "missing", "reason": "not asked for"}) for e in record.entries]
+    partial = record.model_copy(update={"entries": tuple(lacking)})
+    assert len(list(incomplete(partial))) == len(lacking)
+    external = partial.model_copy(update={"method": record.method.model_copy(update={"kind": "external"})})
+    assert list(incomplete(external)) == []
