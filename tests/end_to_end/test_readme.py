@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from epishot.benchmark.compact import read_compact
+from epishot.leaderboard.board import Loaded, build_board
+from epishot.leaderboard.format import interval, number
 from epishot.methods import find_method
 from epishot.methods.check import run_checks
 from epishot.tasks import TaskCard
@@ -31,3 +34,18 @@ def test_example_card_and_columns_are_those_of_the_schema() -> None:
     card = TaskCard.model_validate(json.loads(text))
     (columns,) = [block.split() for kind, block in BLOCKS if not kind and block.startswith("pair_id")]
     assert set(columns) <= {field.name for field in BASE_FIELDS} | set(card.feature_names)
+
+
+def test_figures_in_the_readme_are_those_of_the_published_board() -> None:
+    board = build_board(Loaded(*pair) for pair in read_compact(Path(__file__).parents[2] / "leaderboard"))
+    published = {
+        (table.key.task, row.name): f"{number(row.macro.value)} {interval(row.macro.interval())}"
+        for table in board.tables
+        for row in table.rows
+        if table.key.protocol == "cell+chrom" and table.key.k == 0 and row.macro is not None
+    }
+    shown = re.findall(r"^\| ([a-z-]+)(?: \(control\))? \| (.+?) \| (.+?) \|$", README, re.MULTILINE)
+    assert len(shown) == 9
+    for name, *texts in shown:
+        for task, text in zip(("bengi", "crispr"), texts, strict=True):
+            assert text.replace("*", "") == published[task, name]
