@@ -33,6 +33,9 @@ def score(
     replace: Annotated[bool, typer.Option("--replace", help="Write over a row made from another file.")] = False,
     store: Annotated[Path, typer.Option(help="Folder of the run store.")] = Path("runs"),
     board: Annotated[Path | None, typer.Option(help="Board folder; default STORE/board.")] = None,
+    beside: Annotated[
+        Path, typer.Option(help="Board on whose episodes to score, if --board has no rows of the task yet.")
+    ] = Path("leaderboard"),
     archive: Annotated[Path | None, typer.Option(help="Folder of full scores; default STORE/archive.")] = None,
 ) -> None:
     """Score per-pair predictions of a model that cannot be run here, and set them beside the methods."""
@@ -68,7 +71,9 @@ def score(
     folder = writable_folder(board or store / "board", "--board" if board else "--store")
     earlier = records_of(folder, found.card.name, rule)
     refuse_to_replace(row, table.sha256, earlier, replace=replace)
-    episodes = matching_episodes(found, rule, earlier)
+    # On the published rows' episodes, the row can be published beside them.
+    neighbours = earlier or records_of(beside, found.card.name, rule)
+    episodes = matching_episodes(found, rule, neighbours)
     scores = prepare_scores(found, episodes, table, given, options)
     summary = summarise_external(
         found,
@@ -76,7 +81,7 @@ def score(
         scores,
         row,
         options,
-        earlier=earlier,
+        earlier=neighbours,
         command=provenance.printable_command(sys.argv[1:]),
     )
     record = keep_scores(summary.record, episodes, scores, archive or store / "archive")

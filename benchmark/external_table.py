@@ -9,6 +9,7 @@ import csv
 import gzip
 import hashlib
 import io
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ def read_predictions(path: Path, given: Mapping[str, str]) -> PredictionTable:
             raise EpishotError(
                 f"{path.name} is not a .tsv, .csv or .parquet file (or .gz of one): rename or convert it."
             )
-    except (OSError, EOFError, gzip.BadGzipFile, UnicodeDecodeError, pa.ArrowException) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, pa.ArrowException) as error:
         raise EpishotError(f"{path} cannot be read: {str(error).splitlines()[0]}.") from error
     if not table.num_rows:
         raise EpishotError(f"{path.name} has no rows.")

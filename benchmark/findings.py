@@ -113,4 +113,5 @@ def _sum(findings: Sequence[Finding]) -> str:
     if wrong:
         return f"{len(wrong)} of {len(findings)} checks failed; do not trust these numbers."
     rest = f"; {open_ends} could not be made here" if open_ends else ""
-    return f"{len(findings) - open_ends} checks verified{rest}. Cost, commit and command are statements, not checked."
+    statements = "Cost, commit, command, versions and the text around the board are statements, not checked."
+    return f"{len(findings) - open_ends} checks verified{rest}. {statements}"

@@ -13,7 +13,7 @@ from pathlib import Path
 #: Packages whose version may change a score.
 COMPUTING_PACKAGES = ("epishot", "numpy", "scipy", "scikit-learn", "torch")
 #: Options that say how a command was run or where its files went, and nothing about the result.
-_NOT_PRINTED = frozenset({"--store", "--board", "--archive", "--out", "--jobs", "--timeout"})
+_NOT_PRINTED = frozenset({"--store", "--board", "--archive", "--beside", "--out", "--jobs", "--timeout"})
 
 
 @cache

@@ -149,6 +149,8 @@ def _entry_contradictions(entry: CellEntry) -> Iterator[str]:
     if sum(fold.n for fold in entry.folds) != entry.n or sum(fold.positives for fold in entry.folds) != entry.positives:
         yield "its folds do not add up to its n and positives"
     if entry.status != "ok":
+        if entry.metrics or entry.interval or entry.replicates is not None:
+            yield f"it is {entry.status}, and has numbers"
         return
     defined = [fold for fold in entry.folds if fold.chance is not None]
     corrected, raw, chance = (entry.metrics.get(name) for name in ("corrected", "aupr", "chance"))
@@ -172,7 +174,10 @@ def wrong_replicates(record: CompactRecord, replicates: np.ndarray | None) -> li
         if (entry.replicates is None) != (entry.interval is None):
             found.append(f"{place_of(entry)} has an interval without replicates, or the reverse")
         elif entry.replicates is not None and entry.interval is not None:
-            again = percentile_interval(replicates[entry.replicates].astype(np.float64))
+            mine, value = replicates[entry.replicates].astype(np.float64), entry.metrics.get("corrected")
+            if value is None or not mine.min() - REPLICATE_TOLERANCE <= value <= mine.max() + REPLICATE_TOLERANCE:
+                found.append(f"{place_of(entry)}: corrected AUPR {value} lies outside its own replicates")
+            again = percentile_interval(mine)
             if not np.allclose(again, entry.interval, rtol=0, atol=REPLICATE_TOLERANCE):
                 low, high = entry.interval
                 found.append(

@@ -133,7 +133,7 @@ def _other_query(record: CompactRecord, again: CompactRecord, ground: Ground) ->
             yield f"{place_of(old)}: chance level, pairs or loci of a fold are not those of the task"
         elif (old.status == "infeasible") != (new.status == "infeasible") and old.cell not in untrainable:
             yield f"{place_of(old)}: published as {old.status}, the episode set says {new.status}"
-    if record.method.kind != "external" and record.overlap and ground.overlap:
+    if record.method.kind != "external" and ground.overlap:
         shares = {cell: dict(found) for cell, found in ground.overlap.items()}
         if record.overlap != shares:
             yield "the shares of loci that query and training have in common are others"
@@ -145,8 +145,14 @@ def _same_fold(old: object, new: object) -> bool:
 
 
 def _other_runs(record: CompactRecord, runs: Sequence[RunScores]) -> Iterator[str]:
-    if record.run_keys and len(record.run_keys) != len(runs):
+    if record.method.kind != "external" and record.archive_sha256 and len(record.run_keys) != len(runs):
         yield f"the record names {len(record.run_keys)} runs, the archive holds {len(runs)}"
+    kept = set(conditions_of(record))
+    left_out = sorted({run.condition for run in runs if run.condition not in kept})
+    if left_out:
+        yield f"the archive holds results that the record leaves out: {', '.join(f'k={c.k}' for c in left_out)}"
+    if record.method.kind != "external" and record.test_scorings < len(record.run_keys):
+        yield f"it states {record.test_scorings} test scorings, and names {len(record.run_keys)} runs"
 
 
 def _other_numbers(one: Published, again: Summary) -> Iterator[str]:

@@ -109,7 +109,7 @@ def _cannot_stand_beside(candidates: Sequence[Candidate], standing: Sequence[Pub
                 continue
             odd = [words for name, words in _SHARED.items() if getattr(other, name) != getattr(record, name)]
             if odd:
-                text = f"made with another {' and '.join(odd)} than the row {other.method.name!r}"
+                text = f"not made with the {' and '.join(odd)} of the row {other.method.name!r}"
                 problems.append(f"{subject(record)}: {text}")
                 break
     return problems

@@ -320,6 +320,16 @@ def test_a_published_external_row_is_computed_again_and_swapped_scores_are_caugh
     assert "oracle-like" in capfd.readouterr().out
 
 
+def test_a_fresh_store_scores_on_the_episodes_of_the_published_board(
+    task: Task, board: Path, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write(task.columns.distance)
+    assert score(path, tmp_path / "fresh", "--beside", str(board / "board")) == 0
+    assert records(tmp_path / "fresh")["model"].episode_set == records(board)["distance"].episode_set
+    assert score(path, tmp_path / "alone", "--beside", str(tmp_path / "nothing")) == 0
+    assert records(tmp_path / "alone")["model"].episode_set != records(board)["distance"].episode_set
+
+
 @pytest.mark.realdata
 def test_one_over_distance_on_bengi_as_transepi_writes_it_is_the_distance_control(
     data_mirror: Path, tmp_path: Path

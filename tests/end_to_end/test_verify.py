@@ -15,7 +15,7 @@ import pytest
 
 from epishot.benchmark.archive import RunPlace, archive_path, read_archive, write_archive
 from epishot.benchmark.cli import run_app
-from epishot.benchmark.compact import read_compact, write_compact
+from epishot.benchmark.compact import read_compact, replicates_digest, write_compact
 from epishot.benchmark.records import CompactRecord
 from epishot.benchmark.run_scores import RunScores
 from epishot.benchmark.summarise import summarise_method
@@ -128,8 +128,44 @@ def test_without_the_archive_it_says_what_it_could_not(board: Path, verify: Call
     entries[0]["metrics"]["corrected"] = 0.9
     edit(board, entries=entries)
     output = verify(board)
-    assert failures(output) == {"record", "files"}
+    assert failures(output) == {"record", "replicates", "files"}
     assert f"{METHOD}: S1, none natural k=0: raw AUPR" in output
+
+
+def test_a_headline_that_its_replicates_do_not_allow_is_named(board: Path, verify: Callable[..., str]) -> None:
+    shutil.rmtree(board / "archive")
+    entries = [entry.model_dump(mode="json") for entry in record_of(board).entries]
+    for entry in entries:
+        chance = entry["folds"][0]["chance"]
+        entry["metrics"] |= {"corrected": 0.95, "aupr": chance + (1 - chance) * 0.95}
+    edit(board, entries=entries)
+    renew_files(board)
+    output = verify(board)
+    assert failures(output) == {"replicates"}
+    assert "corrected AUPR 0.95 lies outside its own replicates" in output
+
+
+def test_results_left_out_of_a_record_are_named(board: Path, verify: Callable[..., str]) -> None:
+    ((record, replicates),) = [one for one in read_compact(board) if one[0].method.name == METHOD]
+    kept = [entry for entry in record.entries if entry.k == 0]
+    fewer = replicates[[entry.replicates for entry in kept]]
+    update = {
+        "entries": tuple(entry.model_copy(update={"replicates": row}) for row, entry in enumerate(kept)),
+        "across": tuple(across for across in record.across if across.k == 0),
+        "run_keys": (),
+        "replicates_sha256": replicates_digest(fewer),
+    }
+    write_compact(board, record.model_copy(update=update), fewer)
+    renew_files(board)
+    output = verify(board)
+    assert failures(output) == {"scores"}
+    assert "the archive holds results that the record leaves out: k=8" in output
+    assert "the record names 0 runs" in output
+
+
+def test_numbers_that_are_none_break_a_record_and_not_the_program(board: Path, verify: Callable[..., str]) -> None:
+    edit(board, cost={"fit_s": float("nan")})
+    assert "record" in failures(verify(board))
 
 
 def test_a_hand_edited_number_is_named(board: Path, verify: Callable[..., str]) -> None:
@@ -293,8 +329,6 @@ def test_edited_replicates_are_named(board: Path, verify: Callable[..., str]) ->
     output = verify(board)
     assert "replicates" in failures(output)
     assert "another digest" in output
-
-    from epishot.benchmark.compact import replicates_digest
 
     write_compact(board, record.model_copy(update={"replicates_sha256": replicates_digest(forged)}), forged)
     renew_files(board)

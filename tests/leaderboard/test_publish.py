@@ -157,7 +157,7 @@ def test_rows_that_cannot_stand_beside_the_published_are_refused(
     (store / "board" / PLACE / "support-ridge.json").unlink()
     for path in (store / "board" / PLACE).glob("*.json"):
         edit(path, **{field: value})
-    assert f"made with another {word} than the row 'support-ridge'" in refused(store, board)
+    assert f"not made with the {word} of the row 'support-ridge'" in refused(store, board)
 
 
 def test_edited_numbers_replicates_scores_and_evaluators_are_refused(store: Path, tmp_path: Path) -> None:
