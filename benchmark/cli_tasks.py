@@ -101,5 +101,5 @@ def validate(folder: Annotated[Path, typer.Argument(help="Folder with card.json 
     positives = int((task.columns.label == 1).sum())
     typer.echo(
         f"{task.card.name}: {len(task):,} EP pairs in {len(task.card.cells)} cells, {positives:,} positives, "
-        f"{len(task.card.features)} features: valid. Run it with `epishot run --task {folder}`."
+        f"{len(task.card.features)} features: valid. Run it with `epishot run --task {folder} --methods all`."
     )

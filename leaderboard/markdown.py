@@ -18,7 +18,8 @@ BEGIN, END = "<!-- epishot:board begin -->", "<!-- epishot:board end -->"
 
 LEGEND = """\
 **How to read it.** The headline is the chance-corrected AUPR, (AP - E)/(1 - E), with E the exact expected average
-precision of a random ranker on the same pairs; 0 is chance, 1 perfect. Below it: raw AP. Under `cell+chrom` a cell's
+precision of a random ranker on the same pairs; 0 is chance, 1 perfect (a constant score lies below 0 on small queries:
+all ties give AP = P/n, which is less than E). Below it: raw AP. Under `cell+chrom` a cell's
 corrected AUPR is the positive-weighted mean of its five folds, and `pooled` is the raw AP of the five folds' scores
 pooled. The macro mean is over corrected values only: raw AP of cells with different prevalence may not be averaged.
 Brackets are 95 % percentile bootstrap intervals over locus clusters, draws and seeds, with the same resamples for every
