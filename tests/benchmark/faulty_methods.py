@@ -143,7 +143,7 @@ class Sleepy(Good):
     name = "sleepy"
 
     def fit(self, train, context):
-        time.sleep(0.4)
+        time.sleep(1.0)
 
 
 class Transductive(Good):
