@@ -1,44 +1,342 @@
-"""The configuration of an energy model: one frozen, validated object, JSON in and out."""
+"""The configuration of an energy model: frozen, validated sections, JSON in and out.
+
+An impossible configuration is refused here, in one sentence, before anything is built.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ...tasks.errors import MethodError
+from ..features import Scale
+from .names import Group, LossName
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Dropped = Annotated[float, Field(ge=0.0, lt=1.0)]
+Inner = Annotated[float, Field(gt=0.0, lt=1.0)]
 Weight = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+class Section(BaseModel):
+    """A frozen section without unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EncoderKind(StrEnum):
+    """What makes hidden vectors of pairs."""
+
+    FEATURES = "features"  #: multilayer perceptron on chromatin features and distance
+    KMER = "kmer"  #: linear map of k-mer counts of both sequences
+    PRISM = "prism"  #: k-mer embedding, CNN, RoPE self-attention, CBAT cross-attention (C1)
+    CROSS_ATTENTION = "cross_attention"  #: the same with plain dense cross-attention (C3)
+    CACHED = "cached"  #: precomputed embeddings looked up by sequence
+
+    @property
+    def reads_sequence(self) -> bool:
+        """Whether DNA is needed."""
+        return self is not EncoderKind.FEATURES
+
+
+class HeadKind(StrEnum):
+    """How z becomes U."""
+
+    FOURIER = "fourier"  #: FourierEnergyKAN (C2)
+    LINEAR = "linear"
+
+
+class EncoderConfig(Section):
+    """Encoder, wrappers and potential head.
+
+    `scale` of the features; `bins`, `width`, `depth`, `dropout`, `feature_dropout` of the feature network;
+    `latent` = d; `harmonics`, `head_width` of the Fourier head. `kmer`, `channels`, `kernel`, `pool`, `heads`,
+    `token_dropout` of the sequence encoders (PRISM's published sizes: kmer 6, channels 64, kernel 43, pool 24,
+    heads 4, token_embedding 768; the defaults are reduced so that training fits two cores).
+    `distance` appends log10 distance to a sequence encoder's hidden vector. `cache` is the file of precomputed
+    embeddings. Wrappers: `bottleneck` (C4; sd at least `sigma_min`), `project` (C6), `chromatin` (C7 head).
+    """
+
+    kind: EncoderKind = EncoderKind.FEATURES
+    scale: Scale = Scale.RANK
+    bins: Count = 6
+    width: Count = 128
+    depth: Count = 2
+    latent: Count = 16
+    dropout: Dropped = 0.3
+    feature_dropout: Dropped = 0.3
+    kmer: Annotated[int, Field(ge=1, le=8)] = 4
+    token_embedding: Count = 32
+    channels: Count = 32
+    kernel: Count = 11
+    pool: Count = 12
+    heads: Count = 2
+    token_dropout: Dropped = 0.1
+    distance: bool = True
+    cache: str = ""
+    head: HeadKind = HeadKind.FOURIER
+    harmonics: Count = 5
+    head_width: Count = 33
+    bottleneck: bool = False
+    sigma_min: Positive = 0.3
+    chromatin: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EncoderConfig:
+        if self.kind is EncoderKind.CACHED and not self.cache:
+            raise ValueError("a cached encoder needs `encoder.cache`, the file of its embeddings")
+        if self.chromatin and not self.kind.reads_sequence:
+            raise ValueError("the chromatin head predicts what a feature encoder reads; use a sequence encoder")
+        if self.channels % self.heads:
+            raise ValueError("`encoder.channels` must be a multiple of `encoder.heads`")
+        return self
+
+
+class EstimatorKind(StrEnum):
+    """What reads a cell."""
+
+    NONE = "none"  #: nothing: the empty-support default for every cell (D0)
+    ID_TABLE = "id_table"  #: embedding by training-cell id (D1)
+    MEAN = "mean"  #: Deep Sets with residual statistics (D2)
+    MOMENTS = "moments"  #: mean, sd and quantiles of rows, learned map (D3)
+    QUANTILES = "quantiles"
+    ISAB = "isab"  #: induced set attention (D3)
+    PROTOTYPES = "prototypes"  #: kernel over EMA prototypes of the training cells (D4)
+    CELL_FEATURES = "cell_features"  #: statistics of the cell's unlabelled chromatin (D9)
+    TEACHER = "teacher"  #: cell id -> mixture over a graph of prototypes (D5)
+    OPPORTUNIST = "opportunist"  #: simple statistics of the support (D7)
+
+
+class Unseen(StrEnum):
+    """What an id table answers for a cell it does not hold."""
+
+    RAISE = "raise"
+    MEAN = "mean"  #: mean of the table: negative controls only
+    NONE = "none"  #: no environment: the old train/inference mismatch (J18), negative controls only
+
+
+class EnvironmentConfig(Section):
+    """Who reads the cell.
+
+    `student` reads the support, in all cells; `posterior` refines its parameters by the closed form (D11:
+    maximum a posteriori over the labelled support, with the student's reading as prior mean). `teacher` knows
+    training cells by id; `fusion` is alpha of alpha teacher + (1 - alpha) student in known cells. `opportunist`
+    competes beside and never enters a prediction. `branch`: e = phi_E'(h) of the rows instead of z is what set
+    estimators read (C5). `dim` = d_e; `inducing` points of ISAB; `prototypes` per training cell, moved with `decay`, read with
+    kernel width `tau`; `newton` steps and `prior_sd` (start) of the closed form.
+    """
+
+    student: EstimatorKind = EstimatorKind.MEAN
+    teacher: EstimatorKind = EstimatorKind.ID_TABLE
+    opportunist: bool = False
+    posterior: bool = False
+    branch: bool = False
+    fusion: Share = 0.5
+    unseen: Unseen = Unseen.RAISE
+    dim: Count = 16
+    inducing: Count = 8
+    prototypes: Count = 4
+    decay: Inner = 0.9
+    tau: Positive = 1.0
+    newton: Count = 6
+    prior_sd: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EnvironmentConfig:
+        if self.student in (EstimatorKind.TEACHER, EstimatorKind.OPPORTUNIST):
+            raise ValueError(
+                f"`environment.student` cannot be {self.student.value!r}: an unseen cell is read by the student alone, "
+                "and the teacher knows training cells only, while the opportunist never enters a prediction"
+            )
+        if self.teacher not in (EstimatorKind.NONE, EstimatorKind.ID_TABLE, EstimatorKind.TEACHER):
+            raise ValueError("`environment.teacher` must be none, id_table or teacher")
+        if self.student is EstimatorKind.ID_TABLE and self.teacher is not EstimatorKind.NONE:
+            raise ValueError("a student that is an id table leaves nothing for a teacher; set `environment.teacher` to none")
+        return self
+
+
 class CouplingKind(StrEnum):
     """How potential and environment form a logit."""
 
-    ADDITIVE = "additive"  #: (U - R) / T
-    BILINEAR = "bilinear"  #: (U + phi(z)' W e - R) / T
+    ADDITIVE = "additive"  #: (U - R) / T (B1)
+    INTERACTION = "interaction"  #: (U - R + lambda U R) / T (B2)
+    CONDITIONAL = "conditional"  #: (U + a(c) U + b(c)) / T, the fallback of the interaction (B3)
+    GATE = "gate"  #: (softplus(U) sigma(w R) - b) / T, or the literal U sigma(w R + b) / T (B4)
+    SATURATING = "saturating"  #: U / (1 + R) / T (B5)
+    HILL = "hill"  #: s (h - h0) / T, h = U+^n / (U+^n + K^n) (B6)
+    AFFINE = "affine"  #: (M U + B) / T (B7, B8)
+    FILM = "film"  #: head(gamma z + beta) (B9)
+    GATE_VECTOR = "gate_vector"  #: head(d g z), g = sparsemax (B9)
+    PAIR_RESISTANCE = "pair_resistance"  #: (U - R(z, c)) / T (B10)
+    BILINEAR = "bilinear"  #: (U + phi(z)' W e - R) / T (B11)
+    PROJECTION = "projection"  #: head(z orthogonal to z_E), (U - R) / T (C6)
+    BYPASS = "bypass"  #: U + FiLM of the split [G, F, I] of z (C8)
 
 
-class EnergyConfig(BaseModel):
+class CouplingConfig(Section):
+    """The coupling.
+
+    `signed`: R may be negative. `sign` constrains lambda of the interaction ("free", "positive", "negative").
+    `form` of the gate: "blocking", "literal", "tanh", "hard". `rank` of x-dependent couplings.
+    """
+
+    kind: CouplingKind = CouplingKind.ADDITIVE
+    signed: bool = False
+    sign: Literal["free", "positive", "negative"] = "free"
+    form: Literal["blocking", "literal", "tanh", "hard"] = "blocking"
+    rank: Count = 4
+
+
+class TemperatureKind(StrEnum):
+    """The switch B13."""
+
+    FIXED = "fixed"
+    GLOBAL = "global"
+    GAMMA = "gamma"  #: global with the Gamma(2, 1) prior (needs the loss gamma_prior)
+    PER_CELL = "per_cell"
+    ENTROPY = "entropy"  #: global with the entropy regulariser (needs the loss entropy)
+
+
+class TemperatureConfig(Section):
+    """Temperature T, kept in [low, high]."""
+
+    kind: TemperatureKind = TemperatureKind.GLOBAL
+    low: Positive = 0.5
+    high: Positive = 2.0
+    start: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TemperatureConfig:
+        if not self.low <= self.start <= self.high:
+            raise ValueError("a temperature needs low <= start <= high")
+        return self
+
+
+class LossConfig(Section):
+    """Weight of a loss: `start` until `ramp[0]`, then linear to `weight` at `ramp[1]` (shares of all steps).
+
+    `options` go to the loss. `leak` lets it reach the encoder against its declaration: negative controls only.
+    """
+
+    weight: Weight
+    start: Weight = 0.0
+    ramp: tuple[Share, Share] = (0.0, 0.0)
+    options: dict[str, float | str | bool] = {}
+    leak: bool = False
+
+    def at(self, progress: float) -> float:
+        """Weight when the share `progress` of all steps is done."""
+        low, high = self.ramp
+        share = 1.0 if progress >= high else max(0.0, (progress - low) / (high - low))
+        return self.start + (self.weight - self.start) * share
+
+
+class SamplerKind(StrEnum):
+    """How training batches are made."""
+
+    RANDOM = "random"  #: rows of all cells mixed in one block (F1)
+    CELL_BATCH = "cell_batch"  #: one cell per step, in turn (F3)
+    BLOCK_META = "block_meta"  #: K distinct cells x N rows (F2)
+    EPISODIC = "episodic"  #: single-cell episodes with support regimes and pseudo-OOD cells (F5-F7)
+
+
+class SamplerConfig(Section):
+    """Batches of `blocks` blocks of `block_rows` query rows, `positive_share` of them positive.
+
+    A support has one of `support_sizes` rows, carries labels with probability `labelled_share`; with
+    probability `pseudo_ood_share` its cell is treated as unknown. `prevalence_shift` is the sd, in logits, of
+    the random shift of a pseudo-OOD episode's prevalence, from which a student learns to read offsets.
+    """
+
+    kind: SamplerKind = SamplerKind.EPISODIC
+    blocks: Count = 4
+    block_rows: Annotated[int, Field(ge=4)] = 256
+    positive_share: Inner = 0.25
+    support_sizes: tuple[Annotated[int, Field(ge=0)], ...] = (0, 8, 16, 32, 64, 128)
+    labelled_share: Share = 0.7
+    pseudo_ood_share: Share = 0.5
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SamplerConfig:
+        if not self.support_sizes:
+            raise ValueError("support_sizes must name at least one support size")
+        return self
+
+
+class StageConfig(Section):
+    """One stage of training.
+
+    `environment` "neutral" trains U alone. `rows` "reserved" are loci that earlier stages left out. `frozen`
+    groups keep their values. `losses` active here, None = all. `restart`: new optimiser and learning-rate
+    schedule. `blocks` of a step, None = the sampler's.
+    """
+
+    name: str
+    steps: Count
+    environment: Literal["neutral", "live"] = "live"
+    rows: Literal["main", "reserved"] = "main"
+    frozen: tuple[Group, ...] = ()
+    losses: tuple[LossName, ...] | None = None
+    restart: bool = False
+    blocks: Count | None = None
+    prevalence_shift: Weight = 0.0
+
+
+class StoppingConfig(Section):
+    """Early stopping by mean average precision of U in `cells` held-out training cells (0 = off)."""
+
+    cells: Annotated[int, Field(ge=0)] = 0
+    every: Count = 50
+    patience: Count = 3
+
+
+class OptimiserConfig(Section):
+    """AdamW; `weight_decay` belongs to the encoder alone. `small` scales gradients marked small in the routing table."""
+
+    learning_rate: Positive = 2e-3
+    environment_rate: Positive = 2e-2
+    coupling_rate: Positive = 2e-3
+    weight_decay: Weight = 0.3
+    clip: Positive = 5.0
+    small: Share = 0.1
+    adaptive: bool = False
+
+
+#: Losses of ranking and task; the environment losses beside them.
+DEFAULT_LOSSES: Mapping[LossName, LossConfig] = {
+    LossName.TASK: LossConfig(weight=1.0),
+    LossName.RANK: LossConfig(weight=0.5),
+    LossName.CALIBRATION: LossConfig(weight=0.01),
+    LossName.DISTILL: LossConfig(weight=0.1),
+    LossName.SPARSE: LossConfig(weight=0.001),
+    LossName.LIKELIHOOD: LossConfig(weight=1.0),
+}
+
+_RANKING = (LossName.TASK, LossName.RANK, LossName.CALIBRATION)
+#: U alone, then everything, then the environment alone on loci the encoder has not seen.
+DEFAULT_STAGES: tuple[StageConfig, ...] = (
+    StageConfig(name="potential", steps=100, environment="neutral", losses=_RANKING),
+    StageConfig(name="joint", steps=400, losses=(*_RANKING, LossName.DISTILL, LossName.SPARSE)),
+    StageConfig(
+        name="environment",
+        steps=300,
+        rows="reserved",
+        frozen=(Group.ENCODER, Group.COUPLING),
+        losses=(LossName.LIKELIHOOD, LossName.DISTILL, LossName.SPARSE),
+        restart=True,
+        blocks=16,
+        prevalence_shift=1.0,
+    ),
+)
+
+
+class EnergyConfig(Section):
     """Everything that determines an energy model beside the data, the seed and the budget.
-
-    Sizes: `bins`, `width`, `depth`, `latent` of the encoder, `harmonics` and `head_width` of the Fourier head,
-    `environment_dim` (d_e) and `rank` of the bilinear coupling. `dropout` acts on hidden units,
-    `feature_dropout` on inputs (a mark that a cell lacks must not decide).
-    Training: `steps` in all, of which `potential_share` train U alone with R = 0 before environment and U
-    are trained jointly; then `environment_steps` with encoder and coupling frozen, by the likelihood at natural
-    prevalence, on `reserved_share` of the loci, which the encoder never saw. Each step takes `blocks`
-    single-cell episodes of `block_rows` query rows, `positive_share` of them positive; a support has one
-    of `support_sizes` rows, carries labels with probability `labelled_share`, and its cell is treated as
-    unknown (no teacher) with probability `pseudo_ood_share`. `prevalence_shift` is the sd, in logits, of
-    the random shift of a pseudo-OOD episode's prevalence, from which the student learns to read offsets.
-    A heavy `distill_weight` ties the student to the few training cells and makes it deaf to its support.
-    `fusion` is alpha of R = alpha R_T + (1 - alpha) R_S in known cells.
 
     How the defaults were chosen: by average precision of U on `bengi`, leaving out one training cell after
     another with GM12878 as the held-out cell (HeLa, HMEC, IMR90, NHEK were training cells in turn; one seed;
@@ -47,53 +345,47 @@ class EnergyConfig(BaseModel):
     with the help of their labels. GM12878 is clean for energy-additive. For energy-bilinear it is not quite:
     the coupling was frozen in the last stage after one look at all five held-out cells, where support
     lowered the ranking; the training cells then showed the same fall and its mending.
+
+    `reserved_share` of the loci is kept for stages on reserved rows.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    coupling: CouplingKind = CouplingKind.ADDITIVE
-    bins: Count = 6
-    width: Count = 128
-    depth: Count = 2
-    latent: Count = 16
-    harmonics: Count = 5
-    head_width: Count = 33
-    environment_dim: Count = 16
-    rank: Count = 4
-    dropout: Dropped = 0.3
-    feature_dropout: Dropped = 0.3
-    temperature_low: Positive = 0.5
-    temperature_high: Positive = 2.0
-    temperature_start: Positive = 1.0
-
-    steps: Count = 500
-    environment_steps: Count = 300
-    environment_blocks: Count = 16
-    potential_share: Share = 0.2
+    encoder: EncoderConfig = EncoderConfig()
+    environment: EnvironmentConfig = EnvironmentConfig()
+    coupling: CouplingConfig = CouplingConfig()
+    temperature: TemperatureConfig = TemperatureConfig()
+    losses: dict[LossName, LossConfig] = Field(default_factory=lambda: dict(DEFAULT_LOSSES))
+    sampler: SamplerConfig = SamplerConfig()
+    stages: Annotated[tuple[StageConfig, ...], Field(min_length=1)] = DEFAULT_STAGES
     reserved_share: Share = 0.05
-    blocks: Count = 4
-    block_rows: Annotated[int, Field(ge=4)] = 256
-    positive_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.25
-    support_sizes: tuple[Annotated[int, Field(ge=0)], ...] = (0, 8, 16, 32, 64, 128)
-    labelled_share: Share = 0.7
-    pseudo_ood_share: Share = 0.5
-    prevalence_shift: Weight = 1.0
-    fusion: Share = 0.5
-    learning_rate: Positive = 2e-3
-    environment_rate: Positive = 2e-2
-    coupling_rate: Positive = 2e-3
-    weight_decay: Weight = 0.3
-    rank_weight: Weight = 0.5
-    distill_weight: Weight = 0.1
-    sparse_weight: Weight = 0.001
-    calibration_weight: Weight = 0.01
+    stopping: StoppingConfig = StoppingConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> EnergyConfig:
-        if not self.temperature_low <= self.temperature_start <= self.temperature_high:
-            raise ValueError("the temperatures must satisfy temperature_low <= temperature_start <= temperature_high")
-        if not self.support_sizes:
-            raise ValueError("support_sizes must name at least one support size")
+        per_cell = self.temperature.kind is TemperatureKind.PER_CELL
+        if per_cell and self.coupling.kind in (CouplingKind.AFFINE, CouplingKind.CONDITIONAL):
+            raise ValueError(
+                "a temperature per cell beside free M and B is not identifiable, since only M/T and B/T enter; "
+                "fix the temperature or choose another coupling"
+            )
+        for kind, loss in ((TemperatureKind.GAMMA, LossName.GAMMA_PRIOR), (TemperatureKind.ENTROPY, LossName.ENTROPY)):
+            if self.temperature.kind is kind and loss not in self.losses:
+                raise ValueError(f"temperature {kind.value!r} is defined by the loss {loss.value!r}; add it to `losses`")
+        for stage in self.stages:
+            missing = sorted(set(stage.losses or ()) - set(self.losses))
+            if missing:
+                raise ValueError(f"stage {stage.name!r} asks for losses that have no weight: {', '.join(missing)}")
+        needs = {
+            LossName.DISTILL: (self.environment.teacher is not EstimatorKind.NONE, "a teacher"),
+            LossName.PULL: (self.environment.opportunist, "an opportunist"),
+            LossName.PUSH: (self.environment.opportunist, "an opportunist"),
+            LossName.OPPORTUNIST: (self.environment.opportunist, "an opportunist"),
+            LossName.BOTTLENECK: (self.encoder.bottleneck, "`encoder.bottleneck`"),
+            LossName.CHROMATIN: (self.encoder.chromatin, "`encoder.chromatin`"),
+        }
+        for loss, (given, what) in needs.items():
+            if loss in self.losses and not given and (loss is not LossName.DISTILL or "losses" in self.model_fields_set):
+                raise ValueError(f"the loss {loss.value!r} needs {what}")
         return self
 
     @classmethod
@@ -106,10 +398,18 @@ class EnergyConfig(BaseModel):
         try:
             return cls.model_validate(dict(options))
         except ValidationError as error:
-            first = error.errors()[0]
-            option = ".".join(str(part) for part in first["loc"])
-            reason = first["msg"].removeprefix("Value error, ")
-            if first["type"] == "extra_forbidden":
-                reason = f"is not an option; choose from {', '.join(sorted(cls.model_fields))}"
-            subject = f"option {option!r}: " if option else ""
-            raise MethodError(f"Method {where!r}, {subject}{reason}.") from None
+            raise MethodError(f"Method {where!r}, {_sentence(error)}.") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    option = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        section: type[BaseModel] = EnergyConfig
+        for part in first["loc"][:-1]:
+            field = section.model_fields.get(str(part))
+            if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                section = field.annotation
+        reason = f"is not an option; choose from {', '.join(sorted(section.model_fields))}"
+    return f"option {option!r}: {reason}" if option else reason
