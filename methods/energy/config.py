@@ -251,6 +251,7 @@ class SamplerConfig(Section):
     A support has one of `support_sizes` rows, carries labels with probability `labelled_share`; with
     probability `pseudo_ood_share` its cell is treated as unknown. `prevalence_shift` is the sd, in logits, of
     the random shift of a pseudo-OOD episode's prevalence, from which a student learns to read offsets.
+    `mixed_support` draws every support from all cells at once: a negative control, whose environment is an average.
     """
 
     kind: SamplerKind = SamplerKind.EPISODIC
@@ -260,6 +261,7 @@ class SamplerConfig(Section):
     support_sizes: tuple[Annotated[int, Field(ge=0)], ...] = (0, 8, 16, 32, 64, 128)
     labelled_share: Share = 0.7
     pseudo_ood_share: Share = 0.5
+    mixed_support: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> SamplerConfig:
@@ -268,17 +270,52 @@ class SamplerConfig(Section):
         return self
 
 
+class Phase(StrEnum):
+    """What a stage trains."""
+
+    POTENTIAL = "potential"
+    JOINT = "joint"
+    ENVIRONMENT = "environment"
+
+
+_CELL_SIDE = frozenset(
+    {
+        LossName.DISTILL,
+        LossName.SPARSE,
+        LossName.PULL,
+        LossName.PUSH,
+        LossName.OPPORTUNIST,
+        LossName.CONSISTENCY,
+        LossName.GAMMA_PRIOR,
+        LossName.ENTROPY,
+        LossName.PROTOTYPE,
+        LossName.GRAPH,
+        LossName.CONTRAST_ENVIRONMENT,
+        LossName.MMD_SEPARATE,
+    }
+)
+_NATURAL = frozenset({LossName.LIKELIHOOD, LossName.PRIOR_MATCH})
+_BOTH_SIDES = frozenset({LossName.ORTHOGONAL, LossName.CORRELATION, LossName.DECORRELATION, LossName.MINE})
+#: The losses that mean something in each phase: pair side alone, all at balanced classes, cell side.
+PHASES: Mapping[Phase, frozenset[LossName]] = {
+    Phase.POTENTIAL: frozenset(LossName) - _CELL_SIDE - _NATURAL - _BOTH_SIDES,
+    Phase.JOINT: frozenset(LossName) - _NATURAL,
+    Phase.ENVIRONMENT: _CELL_SIDE | _NATURAL,
+}
+
+
 class StageConfig(Section):
     """One stage of training.
 
-    `environment` "neutral" trains U alone. `rows` "reserved" are loci that earlier stages left out. `frozen`
-    groups keep their values. `losses` active here, None = all. `restart`: new optimiser and learning-rate
-    schedule. `blocks` of a step, None = the sampler's.
+    In phase "potential" U is trained alone, without environment; "joint" trains everything; "environment" is for
+    the cell side at natural prevalence. The phase says which of the configured losses are active (`PHASES`),
+    unless `losses` names them. `rows` "reserved" are loci that other stages leave out. `frozen` groups keep
+    their values. `restart`: new optimiser and learning-rate schedule. `blocks` of a step, None = the sampler's.
     """
 
     name: str
     steps: Count
-    environment: Literal["neutral", "live"] = "live"
+    phase: Phase
     rows: Literal["main", "reserved"] = "main"
     frozen: tuple[Group, ...] = ()
     losses: tuple[LossName, ...] | None = None
@@ -317,17 +354,16 @@ DEFAULT_LOSSES: Mapping[LossName, LossConfig] = {
     LossName.LIKELIHOOD: LossConfig(weight=1.0),
 }
 
-_RANKING = (LossName.TASK, LossName.RANK, LossName.CALIBRATION)
 #: U alone, then everything, then the environment alone on loci the encoder has not seen.
 DEFAULT_STAGES: tuple[StageConfig, ...] = (
-    StageConfig(name="potential", steps=100, environment="neutral", losses=_RANKING),
-    StageConfig(name="joint", steps=400, losses=(*_RANKING, LossName.DISTILL, LossName.SPARSE)),
+    StageConfig(name="potential", steps=100, phase=Phase.POTENTIAL),
+    StageConfig(name="joint", steps=400, phase=Phase.JOINT),
     StageConfig(
         name="environment",
         steps=300,
+        phase=Phase.ENVIRONMENT,
         rows="reserved",
         frozen=(Group.ENCODER, Group.COUPLING),
-        losses=(LossName.LIKELIHOOD, LossName.DISTILL, LossName.SPARSE),
         restart=True,
         blocks=16,
         prevalence_shift=1.0,
@@ -375,6 +411,9 @@ class EnergyConfig(Section):
             missing = sorted(set(stage.losses or ()) - set(self.losses))
             if missing:
                 raise ValueError(f"stage {stage.name!r} asks for losses that have no weight: {', '.join(missing)}")
+        idle = sorted(set(self.losses) - {name for stage in self.stages for name in self.active(stage)})
+        if idle:
+            raise ValueError(f"no stage uses the loss {', '.join(idle)}; take it out or add it to a stage")
         needs = {
             LossName.DISTILL: (self.environment.teacher is not EstimatorKind.NONE, "a teacher"),
             LossName.PULL: (self.environment.opportunist, "an opportunist"),
@@ -384,9 +423,14 @@ class EnergyConfig(Section):
             LossName.CHROMATIN: (self.encoder.chromatin, "`encoder.chromatin`"),
         }
         for loss, (given, what) in needs.items():
-            if loss in self.losses and not given and (loss is not LossName.DISTILL or "losses" in self.model_fields_set):
+            if loss in self.losses and not given:
                 raise ValueError(f"the loss {loss.value!r} needs {what}")
         return self
+
+    def active(self, stage: StageConfig) -> tuple[LossName, ...]:
+        """The configured losses that are active in a stage, in the order of the configuration."""
+        wanted = PHASES[stage.phase] if stage.losses is None else frozenset(stage.losses)
+        return tuple(name for name, loss in self.losses.items() if name in wanted and (loss.weight or loss.start))
 
     @classmethod
     def parse(cls, options: Mapping[str, object], *, where: str) -> EnergyConfig:

@@ -1,8 +1,9 @@
-"""The energy method on the plugin contract: rows in, logits out; the presets only name a configuration."""
+"""The energy method on the plugin contract: rows in, logits out; a preset only names a configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -11,15 +12,26 @@ from torch import Tensor
 
 from ...tasks.errors import MethodError
 from ..base import FitContext, Method, PairTable, Reads, Regime, Supports, TrainTable
-from ..features import FeatureMatrix, Scale
-from .config import CouplingKind, EnergyConfig
-from .environment import Environment
-from .loci import locus_groups
-from .model import Encoded, EnergyModel, as_float64, rows_of
-from .training import Trained, TrainingRows, train_model
+from .config import DEFAULT_LOSSES, EnergyConfig, EstimatorKind
+from .encoders.inputs import InputReader
+from .encoders.wrappers import TargetScale
+from .environments.cell_features import cell_statistics
+from .forward import TrainingData
+from .model import EnergyModel, as_float64
+from .parts import CellFacts, Encoded, Environment, PairInputs
+from .samplers.base import UNKNOWN, TrainingLabels
+from .samplers.loci import locus_groups
+from .training import Trained, train_model
 
-#: Rows encoded at a time when scoring.
+#: Rows encoded or coupled at a time when scoring.
 _CHUNK = 8192
+#: Labelled rows of its own that a known cell is read from.
+_KNOWN_SUPPORT = 128
+
+_LOSSES = {name.value: loss.model_dump(mode="json") for name, loss in DEFAULT_LOSSES.items()}
+
+FEATURE_READS = frozenset({Reads.FEATURES, Reads.DISTANCE, Reads.COORDINATES})
+SEQUENCE_READS = frozenset({Reads.SEQUENCE, Reads.DISTANCE, Reads.COORDINATES})
 
 
 class CanonicalCoupling(NamedTuple):
@@ -30,30 +42,35 @@ class CanonicalCoupling(NamedTuple):
 
 
 class EnergyMethod(Method):
-    """Base of the energy presets: potential U of a pair against the resistance R of a cell.
+    """Base of the energy presets: one set of parts, put together by `EnergyConfig`.
 
-    Reads per-cell ranked chromatin features and unranked log10 distance (hence transductive). Coordinates
-    are read in training only, to keep the loci of a training episode's support and query apart.
-    Keyword arguments are the fields of `EnergyConfig`; a preset fixes the coupling.
+    By default per-cell ranked chromatin features and unranked log10 distance are read (hence transductive).
+    Coordinates and identities are read in training only, to keep the loci of a training episode's support and
+    query apart and to find the same pair in two cells. Keyword arguments are the sections of `EnergyConfig`,
+    merged into the preset's: `EnergyAdditive(encoder={"width": 64})`.
+
+    Class attributes:
+        preset: what this method changes of the default configuration.
 
     Raises:
         MethodError: an unknown option or an impossible value.
     """
 
-    reads = frozenset({Reads.FEATURES, Reads.DISTANCE, Reads.COORDINATES})
+    reads = FEATURE_READS
     regimes = frozenset(Regime)
     transductive = True
     logits = True
-    coupling: ClassVar[CouplingKind]
+    preset: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, **options: object) -> None:
-        self._config = EnergyConfig.parse({"coupling": self.coupling, **options}, where=self.name)
-        if self._config.coupling is not self.coupling:
+        self._config = EnergyConfig.parse(_merged({"losses": _LOSSES, **self.preset}, options), where=self.name)
+        self._reader = InputReader(self._config.encoder)
+        missing = sorted(self._reader.reads - self.reads)
+        if missing:
             raise MethodError(
-                f"Method {self.name!r} has the {self.coupling.value} coupling; "
-                f"choose another preset for {self._config.coupling.value}."
+                f"Method {self.name!r} does not read {', '.join(missing)}, which encoder "
+                f"{self._config.encoder.kind.value!r} needs; choose a preset that does."
             )
-        self._matrix = FeatureMatrix(Scale.RANK)
         self._trained: Trained | None = None
 
     def config(self) -> Mapping[str, object]:
@@ -62,31 +79,56 @@ class EnergyMethod(Method):
 
     def fit(self, train: TrainTable, context: FitContext) -> None:
         """Train on the training cells; see `train_model`."""
-        rows = TrainingRows(
-            inputs=self._matrix.of_train(train),
+        labels = TrainingLabels(
             label=train.label.astype(np.int64),
             cell=train.cell.astype(np.int64),
             loci=locus_groups(train.pairs),
+            identity=_identity(train.pairs),
         )
-        trained = train_model(rows, train.n_cells, self._config, context)
+        trained = train_model(self._data(train), labels, train.n_cells, self._config, context)
         self._trained = trained._replace(model=as_float64(trained.model))
 
     def score(self, supports: Supports, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
         """(E, n) float64 logits; the query is encoded once, the coupling adds each support's environment."""
         with torch.no_grad():
-            logits = self.model.logits(self._encode(query, cell_table), self._read(supports, cell_table))
-        return logits.numpy()
+            environment = self._read(supports, cell_table)
+            encoded = self._encode(self._reader.of_cell(query, cell_table))
+            return _coupled(self.model, encoded, environment).numpy()
 
     def potential(self, pairs: PairTable, cell_table: PairTable | None) -> np.ndarray:
         """U of n pairs, (n,) float64, unbounded: a function of the pair, never of a support."""
         with torch.no_grad():
-            return self._encode(pairs, cell_table).potential.numpy()
+            return self._encode(self._reader.of_cell(pairs, cell_table)).potential.numpy()
 
     def canonical(self, supports: Supports, cell_table: PairTable | None) -> CanonicalCoupling:
         """Slope a(c) and offset b(c) that each support leads to, for audits."""
         with torch.no_grad():
             slope, offset = self.model.canonical(self._read(supports, cell_table))
-        return CanonicalCoupling(slope.numpy().copy(), offset.numpy())
+        return CanonicalCoupling(slope.numpy().copy(), offset.numpy().copy())
+
+    def score_training(self, train: TrainTable, seed: int = 0) -> np.ndarray:
+        """(n,) float64 logits of training rows in their own, known cells: the same energy with the teacher's word.
+
+        Each cell is read from 128 labelled rows of its own, drawn with `seed`; its id is known.
+        """
+        rng = np.random.default_rng(seed)
+        data = self._data(train)
+        out = np.empty(train.pairs.n)
+        with torch.no_grad():
+            for code in range(train.n_cells):
+                rows = np.flatnonzero(train.cell == code)
+                if not rows.size:
+                    continue
+                encoded = self._encode(data.inputs.take(torch.from_numpy(rows)))
+                chosen = torch.from_numpy(rng.permutation(rows.size)[None, :_KNOWN_SUPPORT])
+                label = torch.from_numpy(train.label[rows].astype(np.int64))[chosen]
+                environment = self._known(encoded, chosen, label, code, data.observed)
+                out[rows] = _coupled(self.model, encoded, environment)[0].numpy()
+        return out
+
+    def save(self, path: Path) -> None:
+        """Write the weights, the configuration and a probe with its output to a safetensors file."""
+        raise NotImplementedError
 
     @property
     def model(self) -> EnergyModel:
@@ -100,26 +142,100 @@ class EnergyMethod(Method):
         return self._trained.model
 
     @property
-    def training_losses(self) -> Mapping[str, float]:
-        """Mean loss at the end of each training stage; empty before `fit`."""
+    def training_losses(self) -> Mapping[str, Mapping[str, float]]:
+        """Mean of each active loss at the end of each training stage; empty before `fit`."""
         return {} if self._trained is None else self._trained.losses
 
     def n_parameters(self) -> int | None:
         """Number of trained parameters, None before `fit`."""
         return None if self._trained is None else sum(p.numel() for p in self._trained.model.parameters())
 
-    def _encode(self, pairs: PairTable, cell_table: PairTable | None) -> Encoded:
-        inputs = torch.from_numpy(self._matrix.of_cell(pairs, cell_table)).to(torch.float64)
-        parts = [self.model.encode(part) for part in torch.split(inputs, _CHUNK)]
-        return Encoded(torch.cat([p.potential for p in parts]), torch.cat([p.latent for p in parts]))
+    def _data(self, train: TrainTable) -> TrainingData:
+        chromatin = None
+        if self._config.encoder.chromatin:
+            targets = self._reader.chromatin_targets(train)
+            chromatin = TargetScale(targets)(targets)
+        return TrainingData(
+            inputs=self._reader.of_train(train),
+            label=torch.from_numpy(train.label.astype(bool)),
+            cell=torch.from_numpy(train.cell.astype(np.int64)),
+            observed=self._observed_training(train),
+            chromatin=chromatin,
+        )
+
+    def _encode(self, inputs: PairInputs) -> Encoded:
+        exact = inputs._replace(features=None if inputs.features is None else inputs.features.to(torch.float64))
+        rows = torch.arange(exact.n)
+        parts = [self.model.encode(exact.take(part)) for part in torch.split(rows, _CHUNK)]
+        if not parts:
+            parts = [self.model.encode(exact)]
+        potential, latent, hidden = (torch.cat([part[i] for part in parts]) for i in range(3))  # type: ignore[misc]
+        return Encoded(potential, latent, hidden)
 
     def _read(self, supports: Supports, cell_table: PairTable | None) -> Environment:
         """The student's reading of E supports; the one rule for a cell that training has not seen."""
-        rows = torch.from_numpy(np.ascontiguousarray(supports.rows))
-        label: Tensor | None = None
-        if supports.label is not None:
-            label = torch.from_numpy(supports.label.astype(np.int64))
-        labelled = torch.full((supports.n_episodes,), label is not None)
-        present = torch.ones(rows.shape, dtype=torch.bool)
-        encoded = self._encode(supports.pool, cell_table)
-        return self.model.read(rows_of(encoded, rows, label, labelled, present))
+        episodes = supports.n_episodes
+        label = None if supports.label is None else torch.from_numpy(supports.label.astype(np.int64))
+        rows = self.model.supports(
+            self._encode(self._reader.of_cell(supports.pool, cell_table)),
+            torch.from_numpy(np.ascontiguousarray(supports.rows)),
+            label,
+            torch.full((episodes,), label is not None),
+            torch.ones(supports.rows.shape, dtype=torch.bool),
+        )
+        observed = None
+        if self._reads_cell:
+            if cell_table is None:
+                raise MethodError(f"Method {self.name!r} reads the cell's chromatin, so it needs the cell table.")
+            observed = torch.from_numpy(cell_statistics(cell_table.column("features"))).expand(episodes, -1)
+        return self.model.read(rows, CellFacts(torch.full((episodes,), UNKNOWN), observed))
+
+    def _known(
+        self, encoded: Encoded, chosen: Tensor, label: Tensor, code: int, observed: Tensor | None
+    ) -> Environment:
+        yes = torch.ones(1, dtype=torch.bool)
+        rows = self.model.supports(encoded, chosen, label, yes, torch.ones(chosen.shape, dtype=torch.bool))
+        cell = torch.tensor([code])
+        facts = CellFacts(cell, None if observed is None else observed[cell].to(torch.float64))
+        student = self.model.read(rows, facts)
+        if self.model.teacher is None:
+            return student
+        return self.model.known(student, self.model.read_teacher(rows, facts), yes)
+
+    @property
+    def _reads_cell(self) -> bool:
+        return self._config.environment.student is EstimatorKind.CELL_FEATURES
+
+    def _observed_training(self, train: TrainTable) -> Tensor | None:
+        if not self._reads_cell:
+            return None
+        features = train.pairs.column("features")
+        cells = [cell_statistics(features[train.cell == code]) for code in range(train.n_cells)]
+        return torch.from_numpy(np.stack(cells)).float()
+
+
+def _coupled(model: EnergyModel, encoded: Encoded, environment: Environment) -> Tensor:
+    """(E, n) logits, a chunk of pairs at a time."""
+    rows = torch.arange(encoded.potential.shape[0])
+    parts = [
+        model.logits(Encoded(encoded.potential[part], encoded.latent[part], encoded.hidden[part]), environment)
+        for part in torch.split(rows, _CHUNK)
+    ]
+    return torch.cat(parts, dim=1) if parts else encoded.potential.new_zeros(environment.parameters.shape[0], 0)
+
+
+def _identity(pairs: PairTable) -> np.ndarray | None:
+    """(n,) one code for each enhancer-gene pair, shared over cells; None where the task has no identities."""
+    if pairs.element is None or pairs.gene is None:
+        return None
+    both = np.column_stack([pairs.element, pairs.gene])
+    return np.unique(both, axis=0, return_inverse=True)[1].ravel().astype(np.int64)
+
+
+def _merged(preset: Mapping[str, object], options: Mapping[str, object]) -> dict[str, object]:
+    """Options laid over a preset, section by section; a loss or list given anew replaces the old one."""
+    out = dict(preset)
+    for name, value in options.items():
+        own = out.get(name)
+        out[name] = _merged(own, value) if isinstance(own, Mapping) and isinstance(value, Mapping) else value
+    return out

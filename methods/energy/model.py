@@ -1,100 +1,158 @@
-"""The energy model: encoder and head make U; teacher, student, temperature and coupling do the rest."""
+"""The energy model: the pair side makes U and z, the cell side makes parameters, one coupling joins them."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from .config import EnergyConfig
-from .couplings import Canonical, Temperature, build_coupling
-from .encoder import FeatureEncoder
-from .environment import Environment, Student, SupportRows, Teacher, fuse
-from .fourier_head import FourierEnergyHead
-from .routing import Group
-
-
-class Encoded(NamedTuple):
-    """Potential U (n,) and latent z (n, d) of n pairs."""
-
-    potential: Tensor
-    latent: Tensor
+from .config import EnergyConfig, EstimatorKind
+from .couplings.build import build_coupling, build_temperature
+from .encoders.build import build_encoder, build_head, build_wrapper
+from .encoders.wrappers import ChromatinHead
+from .environments.build import build_estimator
+from .environments.fusion import fuse
+from .environments.modulator import Modulator, Reader
+from .environments.posterior import Posterior
+from .names import Group
+from .parts import Canonical, CellFacts, Encoded, Environment, PairInputs, Pairs, SupportRows
 
 
 class EnergyModel(nn.Module):
-    """One energy for training and inference: logit = coupling(U, z, environment, T).
+    """One energy for training and inference: logit = coupling(U, z, parameters of the cell, T).
 
     Args:
-        config: sizes. inputs: (n, F) training rows for the encoder's scales. n_cells: training cells.
+        config: all sections. inputs: training rows, from which the encoder takes its scales. n_cells: training
+            cells. observed: (n_cells, V) cell statistics, where the student reads them. chromatin: K targets.
     """
 
-    def __init__(self, config: EnergyConfig, inputs: Tensor, n_cells: int) -> None:
+    def __init__(
+        self,
+        config: EnergyConfig,
+        inputs: PairInputs,
+        n_cells: int,
+        observed: Tensor | None = None,
+        chromatin: int = 0,
+    ) -> None:
         super().__init__()
-        self.config = config
-        self.encoder = FeatureEncoder(
-            inputs,
-            bins=config.bins,
-            width=config.width,
-            depth=config.depth,
-            latent=config.latent,
-            dropout=config.dropout,
-            feature_dropout=config.feature_dropout,
+        self.config, self.n_cells = config, n_cells
+        latent = config.encoder.latent
+        self.encoder = build_encoder(config.encoder, inputs)
+        self.wrapper = build_wrapper(config.encoder, self.encoder.size)
+        self.head = build_head(config.encoder)
+        self.chromatin = ChromatinHead(latent, chromatin) if config.encoder.chromatin else None
+        self.coupling = build_coupling(config.coupling, latent=latent)
+        self.temperature = build_temperature(config.temperature)
+
+        def reader(kind: EstimatorKind) -> Reader:
+            estimator = build_estimator(
+                kind, config.environment, latent=latent, hidden=self.encoder.size, n_cells=n_cells, observed=observed
+            )
+            default = torch.cat([self.coupling.default(), self.temperature.default()])
+            return Reader(estimator, Modulator(estimator.size, default))
+
+        environment = config.environment
+        self.student = reader(environment.student)
+        self.teacher = None if environment.teacher is EstimatorKind.NONE else reader(environment.teacher)
+        self.opportunist = reader(EstimatorKind.OPPORTUNIST) if environment.opportunist else None
+        size = self.coupling.n_raw + self.temperature.extra
+        self.posterior = (
+            Posterior(size, prior_sd=environment.prior_sd, steps=environment.newton) if environment.posterior else None
         )
-        self.head = FourierEnergyHead(config.latent, config.head_width, config.harmonics)
-        self.temperature = Temperature(config.temperature_start, config.temperature_low, config.temperature_high)
-        self.student = Student(config.latent, config.environment_dim)
-        self.teacher = Teacher(n_cells)
-        self.coupling = build_coupling(
-            config.coupling, d=config.latent, embedding=config.environment_dim, rank=config.rank
+
+    def encode(self, inputs: PairInputs) -> Encoded:
+        """n pairs -> U, z and what wrappers add; a function of the pair only."""
+        hidden, penalty = self.encoder(inputs)
+        latent, mean, log_variance = self.wrapper(hidden)
+        chromatin = None if self.chromatin is None else self.chromatin(latent)
+        return Encoded(self.head(latent), latent, hidden, mean, log_variance, chromatin, penalty)
+
+    def supports(
+        self, pool: Encoded, rows: Tensor, label: Tensor | None, labelled: Tensor, present: Tensor
+    ) -> SupportRows:
+        """Gather E supports (E, k) from encoded pool rows; the result has no graph."""
+        with torch.no_grad():
+            potential, latent, hidden = (value[rows] for value in (pool.potential, pool.latent, pool.hidden))
+            nothing = self._environment(self.student.modulator.default.expand(rows.shape[0], -1), None)
+            base = self.logits(Encoded(potential, latent, hidden), nothing)
+        return SupportRows(potential, latent, hidden, base, label, labelled, present)
+
+    def read(self, support: SupportRows, facts: CellFacts) -> Environment:
+        """What the student makes of E supports: the one rule for a cell that training has not seen."""
+        embedding, raw = self.student(support, facts)
+        if self.posterior is not None and support.label is not None and support.label.shape[1]:
+            pairs = Encoded(support.potential, support.latent, support.hidden)
+            raw = self.posterior(
+                raw, lambda theta: self.logits(pairs, self._environment(theta, None)), support.label, support.known
+            )
+        return self._environment(raw, embedding)
+
+    def read_teacher(self, support: SupportRows, facts: CellFacts) -> Environment:
+        """What the teacher says of training cells by id; raises for any other."""
+        assert self.teacher is not None
+        embedding, raw = self.teacher(support, facts)
+        return self._environment(raw, embedding)
+
+    def read_opportunist(self, support: SupportRows, facts: CellFacts) -> Environment:
+        """The opportunist's reading; it never enters a prediction."""
+        assert self.opportunist is not None
+        embedding, raw = self.opportunist(support, facts)
+        return self._environment(raw, embedding)
+
+    def known(self, student: Environment, teacher: Environment, known: Tensor) -> Environment:
+        """alpha teacher + (1 - alpha) student where known (E,), else the student's."""
+        alpha = self.config.environment.fusion
+        return Environment(
+            fuse(student.parameters, teacher.parameters, alpha, known),
+            fuse(student.embedding, teacher.embedding, alpha, known),
         )
 
-    def encode(self, inputs: Tensor) -> Encoded:
-        """(n, F) rows -> U and z; a function of the pair only."""
-        latent = self.encoder(inputs)
-        return Encoded(self.head(latent), latent)
-
-    def read(self, support: SupportRows) -> Environment:
-        """What the student reads from E supports."""
-        environment: Environment = self.student(support, self.temperature())
-        return environment
-
-    def known(self, environment: Environment, cell: Tensor) -> Environment:
-        """Replace the student's resistance by the fused one where a training cell is known by id.
-
-        Args:
-            environment: of E episodes. cell: (E,) code of the training cell, -1 = treated as unknown.
-        """
-        known = cell >= 0
-        if not bool(known.any()):
-            return environment
-        student = environment.resistance
-        fused = fuse(student[known], self.teacher(cell[known]), self.config.fusion)
-        return environment._replace(resistance=student.masked_scatter(known, fused))
+    def neutral(self, episodes: int) -> Environment:
+        """No environment in each of E cells: U alone."""
+        parameters = torch.cat([self.coupling.neutral(), self.temperature.default()])
+        return Environment(
+            parameters.to(self.student.modulator.default).expand(episodes, -1),
+            torch.zeros(episodes, self.student.estimator.size).to(self.student.modulator.default),
+        )
 
     def logits(self, encoded: Encoded, environment: Environment) -> Tensor:
         """(E, n) logits of one set of n pairs, or of E sets."""
-        logits: Tensor = self.coupling(encoded.potential, encoded.latent, environment, self.temperature())
+        pairs = Pairs(encoded.potential, encoded.latent, self.head)
+        natural, temperature = self._split(environment)
+        logits: Tensor = self.coupling(pairs, natural, temperature)
         return logits
+
+    def temperature_of(self, environment: Environment) -> Tensor:
+        """T, () or (E, 1)."""
+        return self._split(environment)[1]
 
     def canonical(self, environment: Environment) -> Canonical:
         """a(c) and b(c) of the scalar part, each (E,)."""
-        return self.coupling.canonical(environment, self.temperature())
+        natural, temperature = self._split(environment)
+        return self.coupling.canonical(natural, temperature)
 
     def groups(self) -> dict[Group, list[nn.Parameter]]:
-        """All parameters, by the group that the routing table speaks of."""
+        """All parameters, by the group that the routing speaks of."""
+        student = list(self.student.parameters()) + ([] if self.posterior is None else [*self.posterior.parameters()])
         return {
-            Group.ENCODER: [*self.encoder.parameters(), *self.head.parameters()],
+            Group.ENCODER: [*self.encoder.parameters(), *self.wrapper.parameters(), *self.head.parameters()],
             Group.TEMPERATURE: list(self.temperature.parameters()),
-            Group.TEACHER: list(self.teacher.parameters()),
-            Group.STUDENT: list(self.student.parameters()),
+            Group.TEACHER: [] if self.teacher is None else list(self.teacher.parameters()),
+            Group.STUDENT: student,
+            Group.OPPORTUNIST: [] if self.opportunist is None else list(self.opportunist.parameters()),
             Group.COUPLING: list(self.coupling.parameters()),
+            Group.CHROMATIN: [] if self.chromatin is None else list(self.chromatin.parameters()),
         }
 
+    def _environment(self, raw: Tensor, embedding: Tensor | None) -> Environment:
+        size = self.coupling.n_raw
+        natural = self.coupling.natural(raw[:, :size])
+        parameters = torch.cat([natural, raw[:, size:]], dim=1)
+        return Environment(parameters, raw.new_zeros(raw.shape[0], 0) if embedding is None else embedding)
 
-def rows_of(encoded: Encoded, rows: Tensor, label: Tensor | None, labelled: Tensor, present: Tensor) -> SupportRows:
-    """Gather E supports (E, k) from encoded pool rows."""
-    return SupportRows(encoded.potential[rows], encoded.latent[rows], label, labelled, present)
+    def _split(self, environment: Environment) -> tuple[Tensor, Tensor]:
+        size = self.coupling.n_raw
+        own = environment.parameters[:, size:] if self.temperature.extra else None
+        return environment.parameters[:, :size], self.temperature(own)
 
 
 def as_float64(model: EnergyModel) -> EnergyModel:

@@ -1,17 +1,17 @@
-"""Training of an energy model: potential alone, then jointly with the environment, then the environment.
+"""Training of an energy model: stages that switch environment, rows, frozen groups and losses on and off.
 
-Stage 1 trains U with R = 0. Stage 2 trains everything on IMMAX and ranking. Both compare
-classes at equal weight, which is right for ranking but says nothing of prevalence; so stage 3 freezes the
-encoder and the interaction and fits resistances and temperature by the likelihood at natural prevalence, on
-loci that the encoder has not seen, where its confidence is honest. (An interaction trained there learned the
-few cells and loci by heart: inner leave-one-training-cell-out AP fell from .51 to .43 on `bengi`.) The
-energy is the same in all stages.
+By default U is first trained alone, then jointly with the environment, both by IMMAX and ranking. These compare
+classes at equal weight, which is right for ranking but says nothing of prevalence; so a last stage freezes the
+encoder and the interaction and fits the cell side and the temperature by the likelihood at natural prevalence,
+on loci that the encoder has not seen, where its confidence is honest. (An interaction trained there learned the
+few cells and loci by heart: inner leave-one-training-cell-out AP fell from .51 to .43 on `bengi`.) The energy is
+the same in all stages.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -20,39 +20,30 @@ import torch
 from torch import Tensor, nn
 
 from ..base import FitContext
-from .config import EnergyConfig
-from .environment import Environment, SupportRows
-from .loci import reserve
-from .losses import (
-    Immax,
-    distillation,
-    likelihood,
-    pairwise_ranking,
-    potential_calibration,
-    sparsity,
-)
-from .model import Encoded, EnergyModel, rows_of
-from .routing import Boundary, Group, LossName, route
-from .sampler import UNKNOWN, EpisodeBatch, EpisodeSampler
+from .config import EncoderKind, EnergyConfig, Phase, StageConfig
+from .forward import Forward, Pool, TrainingData, encode_pool, forward
+from .losses.balance import AdaptiveBalance
+from .losses.base import Loss, Sizes
+from .losses.build import build_losses, refuse_degenerate
+from .model import EnergyModel
+from .names import Group, LossName
+from .routing import Weighted, reach_of, route
+from .samplers.base import Sampler, TrainingLabels
+from .samplers.build import build_sampler
+from .samplers.loci import reserve
+from .stopping import EarlyStopping, choose_validation_cells, mean_average_precision
 
 _WARM_UP = 0.1
-_LARGEST_GRADIENT = 5.0
-
-
-class TrainingRows(NamedTuple):
-    """n training rows: inputs (n, F) float32, label (n,), cell (n,) codes, loci (n,) codes."""
-
-    inputs: np.ndarray
-    label: np.ndarray
-    cell: np.ndarray
-    loci: np.ndarray
+#: Rows of swap pairs in a step, where a loss reads them.
+_SWAP_ROWS = 128
+_ENCODER_GROUPS = (Group.ENCODER, Group.CHROMATIN, Group.DISCRIMINATOR)
 
 
 class Trained(NamedTuple):
-    """A trained model in float32 training state, and the mean loss over the last tenth of each stage."""
+    """A trained model in float32, and the mean of each active loss over the last tenth of each stage."""
 
     model: EnergyModel
-    losses: dict[str, float]
+    losses: dict[str, dict[str, float]]
 
 
 @contextmanager
@@ -68,151 +59,201 @@ def _reproducible(seed: int) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def train_model(rows: TrainingRows, n_cells: int, config: EnergyConfig, context: FitContext) -> Trained:
+def train_model(
+    data: TrainingData, labels: TrainingLabels, n_cells: int, config: EnergyConfig, context: FitContext
+) -> Trained:
     """Train an energy model on the training cells; a function of its arguments only.
 
     Raises:
-        MethodError: no training cell holds both classes.
+        MethodError: no training cell holds both classes, or a loss is identically zero under the sampler.
     """
-    rng = context.generator(0)
-    reserved = reserve(rows.loci, config.reserved_share, rng)
-    kept = np.flatnonzero(~reserved)
     with _reproducible(context.seed):
-        inputs = torch.from_numpy(rows.inputs)
-        sampler = EpisodeSampler(rows.label, rows.cell, rows.loci, kept, config=config, prevalence_shift=0.0, rng=rng)
-        model = EnergyModel(config, inputs[torch.from_numpy(kept)], n_cells)
-        losses = {"joint": _joint(model, inputs, sampler, context.steps(config.steps))}
-        held = np.flatnonzero(reserved) if _enough(rows, reserved) else np.arange(rows.label.size)
-        held_sampler = EpisodeSampler(
-            rows.label, rows.cell, rows.loci, held,
-            config=config, prevalence_shift=config.prevalence_shift, rng=rng,
-        )  # fmt: skip
-        steps = context.steps(config.environment_steps)
-        losses["environment"] = _environment(model, inputs, held, held_sampler, steps)
-    return Trained(model, losses)
+        return _Training(data, labels, n_cells, config, context).run()
 
 
-def _enough(rows: TrainingRows, reserved: np.ndarray) -> bool:
-    """Whether the reserved loci hold at least 20 rows of each class in two cells (or in the only one)."""
+class _Training:
+    """The state of one training: model, losses, samplers, optimiser."""
+
+    def __init__(
+        self, data: TrainingData, labels: TrainingLabels, n_cells: int, config: EnergyConfig, context: FitContext
+    ) -> None:
+        self.data, self.labels, self.config, self.context = data, labels, config, context
+        self.rng = context.generator(0)
+        reserved = reserve(labels.loci, config.reserved_share, self.rng)
+        self.validation = (
+            choose_validation_cells(labels.label, labels.cell, n_cells, config.stopping.cells, self.rng)
+            if config.stopping.cells
+            else np.empty(0, dtype=np.int64)
+        )
+        usable = ~np.isin(labels.cell, self.validation)
+        self.rows = {
+            "main": np.flatnonzero(usable & ~reserved),
+            "reserved": np.flatnonzero(usable & reserved if _enough(labels, usable & reserved) else usable),
+        }
+        chromatin = 0 if data.chromatin is None else data.chromatin.shape[1]
+        inputs = data.inputs.take(torch.from_numpy(self.rows["main"]))
+        self.model = EnergyModel(config, inputs, n_cells, data.observed, chromatin)
+        sizes = Sizes(config.encoder.latent, self.model.student.estimator.size, n_cells, chromatin)
+        self.losses = build_losses(config.losses, sizes)
+        self.samplers = [self._sampler(stage) for stage in config.stages]
+        self.refuse(n_cells)
+        self.total = sum(context.steps(stage.steps) for stage in config.stages)
+        self.done = 0
+        self.balance = AdaptiveBalance() if config.optimiser.adaptive else None
+        self.stopping = EarlyStopping(config.stopping.patience) if config.stopping.cells else None
+
+    def run(self) -> Trained:
+        """Every stage in turn."""
+        reports: dict[str, dict[str, float]] = {}
+        optimiser: torch.optim.Optimizer | None = None
+        schedule: torch.optim.lr_scheduler.LRScheduler | None = None
+        stopped = False
+        for number, stage in enumerate(self.config.stages):
+            if stage.restart or optimiser is None or schedule is None:
+                if self.stopping is not None and self.stopping.best is not None:
+                    self.model.load_state_dict(self.stopping.best)
+                optimiser = self._optimiser(stage)
+                span = self._span(number)
+                schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step, span=span: _cosine(step, span))
+                stopped = False
+            if not stopped:
+                reports[stage.name], stopped = self._stage(number, stage, optimiser, schedule)
+        return Trained(self.model, reports)
+
+    def _stage(
+        self,
+        number: int,
+        stage: StageConfig,
+        optimiser: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+    ) -> tuple[dict[str, float], bool]:
+        """One stage; returns its mean losses at the end, and whether early stopping ended it."""
+        steps = self.context.steps(stage.steps)
+        sampler, active = self.samplers[number], self.config.active(stage)
+        frozen = frozenset(stage.frozen)
+        pool = encode_pool(self.model, self.data, self.rows[stage.rows]) if Group.ENCODER in frozen else None
+        groups = self.groups()
+        last: list[dict[str, float]] = []
+        for step in range(steps):
+            self.model.train(pool is None)
+            made = self._forward(sampler, stage, pool, active)
+            weighted = self._weighted(active, made)
+            route(weighted, groups, made.boundary, small=self.config.optimiser.small, frozen=frozen)
+            nn.utils.clip_grad_norm_([p for own in groups.values() for p in own], self.config.optimiser.clip)
+            optimiser.step()
+            schedule.step()
+            self.model.temperature.project()
+            self._move_prototypes(made)
+            self.done += 1
+            if step >= 0.9 * (steps - 1):
+                last.append({name: float(value.value.detach()) for name, value in weighted.items()})
+            if pool is None and self._stop(step + 1):
+                return _means(last), True
+        return _means(last), False
+
+    def _forward(self, sampler: Sampler, stage: StageConfig, pool: Pool | None, active: Sequence[LossName]) -> Forward:
+        reads = frozenset[str]().union(*(self.losses[name].reads for name in active))
+        batch = sampler.draw(stage.blocks or self.config.sampler.blocks)
+        return forward(
+            self.model, self.data, batch, pool=pool, neutral=stage.phase is Phase.POTENTIAL, reads=reads
+        )
+
+    def _weighted(self, active: Sequence[LossName], made: Forward) -> dict[LossName, Weighted]:
+        progress = self.done / max(1, self.total - 1)
+        found = {}
+        for name in active:
+            loss, config = self.losses[name], self.config.losses[name]
+            weight = config.at(progress) * (1.0 if self.balance is None else self.balance.factor(name))
+            if weight:
+                found[name] = Weighted(weight * loss(made.step), reach_of(loss, leak=config.leak))
+        if self.balance is not None:
+            self.balance.update(found, made.boundary)
+        return found
+
+    def _move_prototypes(self, made: Forward) -> None:
+        update = getattr(self.model.student.estimator, "observe", None)
+        if update is not None and made.support is not None and made.step.support_cell is not None:
+            with torch.no_grad():
+                update(made.support, made.step.support_cell)
+
+    def _stop(self, step: int) -> bool:
+        if self.stopping is None or step % self.config.stopping.every:
+            return False
+        rows = np.flatnonzero(np.isin(self.labels.cell, self.validation))
+        potential = encode_pool(self.model, self.data, rows).encoded.potential.numpy()
+        score = mean_average_precision(self.labels.label[rows], potential, self.labels.cell[rows])
+        return self.stopping.update(score, self.model.state_dict())
+
+    def _sampler(self, stage: StageConfig) -> Sampler:
+        reads = frozenset[str]().union(*(self.losses[name].reads for name in self.config.active(stage)))
+        return build_sampler(
+            self.labels,
+            self.rows[stage.rows],
+            self.config.sampler,
+            self.rng,
+            prevalence_shift=stage.prevalence_shift,
+            second="second" in reads,
+            swap=_SWAP_ROWS if "swap" in reads else 0,
+        )
+
+    def refuse(self, n_cells: int) -> None:
+        """Refuse losses that would be identically zero in a stage where they are active."""
+        encoder = self.config.encoder
+        for stage, sampler in zip(self.config.stages, self.samplers, strict=True):
+            refuse_degenerate(
+                {name: self.losses[name] for name in self.config.active(stage)},
+                distinct_cells=sampler.distinct_cells(stage.blocks or self.config.sampler.blocks, len(sampler.cells)),
+                sampler=self.config.sampler.kind.value,
+                stochastic_encoder=encoder.bottleneck,
+                has_swap_pairs=self.labels.identity is not None,
+                cell_free_encoder=encoder.kind is not EncoderKind.FEATURES,
+                n_cells=n_cells,
+            )
+
+    def groups(self) -> dict[Group, list[nn.Parameter]]:
+        """The model's groups, and the parameters that losses own."""
+        own = [parameter for loss in self.losses.values() for parameter in loss.parameters()]
+        return {**self.model.groups(), Group.DISCRIMINATOR: own}
+
+    def _optimiser(self, stage: StageConfig) -> torch.optim.Optimizer:
+        """AdamW; weight decay belongs to the encoder alone."""
+        options = self.config.optimiser
+        rates = {Group.COUPLING: options.coupling_rate, **dict.fromkeys(_ENCODER_GROUPS, options.learning_rate)}
+        chosen: list[dict[str, object]] = [
+            {
+                "params": parameters,
+                # The interaction has a row for every direction of z and few cells to learn from: it moves slowly.
+                "lr": rates.get(group, options.environment_rate),
+                "weight_decay": options.weight_decay if group is Group.ENCODER else 0.0,
+            }
+            for group, parameters in self.groups().items()
+            if parameters and (not stage.restart or group not in stage.frozen)
+        ]
+        return torch.optim.AdamW(chosen, fused=True)
+
+    def _span(self, number: int) -> int:
+        """Steps from stage `number` to the next one that starts anew: the length of its schedule."""
+        steps = 0
+        for later, stage in enumerate(self.config.stages[number:], start=number):
+            if later > number and stage.restart:
+                break
+            steps += self.context.steps(stage.steps)
+        return steps
+
+
+def _means(reports: list[dict[str, float]]) -> dict[str, float]:
+    names = sorted({name for report in reports for name in report})
+    return {name: float(np.mean([report[name] for report in reports if name in report])) for name in names}
+
+
+def _enough(labels: TrainingLabels, usable: np.ndarray) -> bool:
+    """Whether the usable rows hold at least 20 of each class in two cells (or in the only one)."""
+    cells = np.unique(labels.cell)
     good = 0
-    cells = np.unique(rows.cell)
     for code in cells:
-        label = rows.label[reserved & (rows.cell == code)]
+        label = labels.label[usable & (labels.cell == code)]
         good += bool(min(label.sum(), label.size - label.sum()) >= 20)
     return good >= min(2, cells.size)
-
-
-def _joint(model: EnergyModel, inputs: Tensor, sampler: EpisodeSampler, steps: int) -> float:
-    """Stages 1 and 2; returns the mean task loss over the last tenth."""
-    config, task = model.config, Immax()
-    alone = round(config.potential_share * steps)
-    optimiser = _optimiser(model, config, with_encoder=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _cosine(step, steps))
-    groups, last = model.groups(), []
-    for step in range(steps):
-        batch = sampler.draw(config.blocks)
-        p = batch.positive.shape[1]
-        query = np.concatenate([batch.positive, batch.negative], axis=1)
-        model.train()
-        boundary = Boundary(model.encode(inputs[torch.from_numpy(query.ravel())]))
-        potential, latent = boundary.leaves
-        encoded = Encoded(potential.view(query.shape), latent.view(*query.shape, -1))
-        losses: dict[LossName, Tensor] = {}
-        if step < alone:
-            environment = _no_environment(query.shape[0], config)
-        else:
-            environment, losses = _read_environment(model, inputs, batch)
-        logits = model.logits(encoded, environment)
-        label = torch.arange(query.shape[1]).expand(query.shape) < p
-        losses[LossName.TASK] = task(logits, label)
-        losses[LossName.RANK] = config.rank_weight * pairwise_ranking(logits[:, :p], logits[:, p:])
-        losses[LossName.CALIBRATION] = config.calibration_weight * potential_calibration(potential)
-        route(losses, groups, boundary)
-        _step(model, optimiser, groups.values())
-        schedule.step()
-        if step >= 0.9 * (steps - 1):
-            last.append(losses[LossName.TASK].item())
-    return float(np.mean(last))
-
-
-def _environment(model: EnergyModel, inputs: Tensor, rows: np.ndarray, sampler: EpisodeSampler, steps: int) -> float:
-    """Stage 3; returns the mean likelihood loss over the last tenth. Encoder and coupling are frozen."""
-    config = model.config
-    model.eval()
-    with torch.no_grad():
-        pool = model.encode(inputs[torch.from_numpy(rows)])
-    place = np.zeros(inputs.shape[0], dtype=np.int64)
-    place[rows] = np.arange(rows.size)
-    optimiser = _optimiser(model, config, with_encoder=False)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _cosine(step, steps))
-    groups, last = {**model.groups(), Group.ENCODER: [], Group.COUPLING: []}, []
-    for step in range(steps):
-        batch = sampler.draw(config.environment_blocks)
-        p = batch.positive.shape[1]
-        query = torch.from_numpy(place[np.concatenate([batch.positive, batch.negative], axis=1)])
-        boundary = Boundary([pool.potential[query], pool.latent[query]])
-        support = _support(pool, torch.from_numpy(place[batch.support]), batch)
-        environment, losses = _fused(model, model.read(support), batch)
-        logits = model.logits(Encoded(*boundary.leaves), environment)
-        prevalence = torch.from_numpy(batch.prevalence).to(logits.dtype)
-        losses[LossName.LIKELIHOOD] = likelihood(logits[:, :p], logits[:, p:], prevalence)
-        route(losses, groups, boundary)
-        _step(model, optimiser, groups.values())
-        schedule.step()
-        if step >= 0.9 * (steps - 1):
-            last.append(losses[LossName.LIKELIHOOD].item())
-    return float(np.mean(last))
-
-
-def _read_environment(
-    model: EnergyModel, inputs: Tensor, batch: EpisodeBatch
-) -> tuple[Environment, dict[LossName, Tensor]]:
-    """The environment that the student reads; its inputs are detached, so the encoder runs without a graph."""
-    model.eval()
-    with torch.no_grad():
-        pool = model.encode(inputs[torch.from_numpy(batch.support.ravel())])
-    model.train()
-    rows = torch.arange(batch.support.size).view(batch.support.shape)
-    return _fused(model, model.read(_support(pool, rows, batch)), batch)
-
-
-def _support(pool: Encoded, rows: Tensor, batch: EpisodeBatch) -> SupportRows:
-    return rows_of(
-        pool,
-        rows,
-        torch.from_numpy(batch.label),
-        torch.from_numpy(batch.labelled),
-        torch.from_numpy(batch.present),
-    )
-
-
-def _fused(model: EnergyModel, student: Environment, batch: EpisodeBatch) -> tuple[Environment, dict[LossName, Tensor]]:
-    """Fuse with the teacher where the cell is known; the losses that act on resistances alone."""
-    config, cell = model.config, torch.from_numpy(batch.cell)
-    known = cell != UNKNOWN
-    environment = model.known(student, cell)
-    losses = {LossName.SPARSE: config.sparse_weight * sparsity(environment.resistance)}
-    if bool(known.any()):
-        taught = distillation(student.resistance[known], model.teacher(cell[known]))
-        losses[LossName.DISTILL] = config.distill_weight * taught
-    return environment, losses
-
-
-def _no_environment(episodes: int, config: EnergyConfig) -> Environment:
-    return Environment(torch.zeros(episodes), torch.zeros(episodes, config.environment_dim))
-
-
-def _optimiser(model: EnergyModel, config: EnergyConfig, *, with_encoder: bool) -> torch.optim.Optimizer:
-    """AdamW; weight decay belongs to the encoder alone."""
-    groups = model.groups()
-    encoder, coupling = groups.pop(Group.ENCODER), groups.pop(Group.COUPLING)
-    rest = [parameter for parameters in groups.values() for parameter in parameters]
-    options: list[dict[str, object]] = [{"params": rest, "lr": config.environment_rate, "weight_decay": 0.0}]
-    if with_encoder:
-        # The interaction has a row for every direction of z and few cells to learn from: it moves slowly.
-        options.append({"params": coupling, "lr": config.coupling_rate, "weight_decay": 0.0})
-        options.append({"params": encoder, "lr": config.learning_rate, "weight_decay": config.weight_decay})
-    return torch.optim.AdamW(options, fused=True)
 
 
 def _cosine(step: int, steps: int) -> float:
@@ -221,9 +262,3 @@ def _cosine(step: int, steps: int) -> float:
     if step < warm:
         return (step + 1) / (warm + 1)
     return 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1.0, steps - warm)))
-
-
-def _step(model: EnergyModel, optimiser: torch.optim.Optimizer, groups: Iterable[Sequence[nn.Parameter]]) -> None:
-    nn.utils.clip_grad_norm_([p for group in groups for p in group], _LARGEST_GRADIENT)
-    optimiser.step()
-    model.temperature.project()

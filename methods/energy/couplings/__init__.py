@@ -1,0 +1,1 @@
+"""How potential and environment form a logit: one file a coupling, and the temperature."""

@@ -1,0 +1,218 @@
+"""One training step's forward: from a drawn batch to everything that losses may read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .config import EstimatorKind
+from .model import EnergyModel
+from .parts import CellFacts, Encoded, Environment, PairInputs, Step, SupportRows
+from .routing import Boundary
+from .samplers.base import UNKNOWN, EpisodeBatch
+
+
+class TrainingData(NamedTuple):
+    """n training rows as tensors.
+
+    Attributes:
+        inputs: what the encoder reads. label: (n,) bool. cell: (n,) int64 codes.
+        observed: (n_cells, V) statistics of the cells, None if nobody reads them.
+        chromatin: (n, K) standardised targets of the chromatin head, NaN = unknown; None without it.
+    """
+
+    inputs: PairInputs
+    label: Tensor
+    cell: Tensor
+    observed: Tensor | None = None
+    chromatin: Tensor | None = None
+
+
+class Pool(NamedTuple):
+    """Pairs encoded once for a stage with a frozen encoder: `place` (n,) maps training rows to pool rows."""
+
+    encoded: Encoded
+    place: Tensor
+
+
+class Forward(NamedTuple):
+    """A step and the boundary that its losses are routed over; `support` is what the student read."""
+
+    step: Step
+    boundary: Boundary
+    support: SupportRows | None
+
+
+def forward(
+    model: EnergyModel, data: TrainingData, batch: EpisodeBatch, *, pool: Pool | None, neutral: bool, reads: frozenset[str]
+) -> Forward:
+    """Run one batch.
+
+    Args:
+        model: in training mode. data: all training rows. batch: from the stage's sampler.
+        pool: encoded rows where the encoder is frozen. neutral: no environment, U alone.
+        reads: optional fields of `Step` that active losses read.
+    """
+    query = torch.from_numpy(np.concatenate([batch.positive, batch.negative], axis=1))
+    swap = None if batch.swap is None or "swap" not in reads else torch.from_numpy(batch.swap)
+    rows = query.ravel() if swap is None else torch.cat([query.ravel(), swap.T.ravel()])
+    boundary = Boundary(model.encode(data.inputs.take(rows)) if pool is None else _gather(pool, rows))
+    leaves, twins = _parted(boundary.leaves, query.numel(), swap is not None)
+    source = torch.from_numpy(batch.source)
+    per_row = model.config.environment.student is EstimatorKind.ID_TABLE and bool((source == UNKNOWN).any())
+    # An id table answers for each row of a mixed block by itself: blocks of one row.
+    shape = (query.numel(), 1) if per_row else tuple(query.shape)
+    encoded = _shaped(leaves, shape)
+    cell = data.cell[query].view(shape)
+    support, facts, known = None, CellFacts(cell[:, 0]), torch.zeros(shape[0], dtype=torch.bool)
+    student = teacher = opportunist = second = None
+    if neutral:
+        environment = model.neutral(shape[0])
+    else:
+        if per_row:
+            support = _no_support(encoded)
+        else:
+            code = torch.from_numpy(batch.cell)
+            known = (code != UNKNOWN) & (model.teacher is not None)
+            facts = CellFacts(code, _observed(data, source))
+            support = _support(model, data, batch.support, batch.label, batch, pool)
+        student = environment = model.read(support, facts)
+        if model.teacher is not None and bool(known.any()):
+            teacher = _teacher(model, support, facts, known)
+            environment = model.known(student, teacher, known)
+        if model.opportunist is not None and reads & {"opportunist", "opportunist_logits"}:
+            opportunist = model.read_opportunist(support, facts)
+        if "second" in reads and batch.second is not None and batch.second_label is not None:
+            other = _support(model, data, batch.second, batch.second_label, batch, pool)
+            second = model.read(other, facts)
+    prevalence = torch.from_numpy(batch.prevalence).to(encoded.potential.dtype)
+    step = Step(
+        logits=model.logits(encoded, environment),
+        label=data.label[query].view(shape),
+        potential=encoded.potential,
+        latent=encoded.latent,
+        cell=cell,
+        known=known,
+        prevalence=prevalence.repeat_interleave(query.shape[1]) if per_row else prevalence,
+        temperature=model.temperature_of(environment),
+        environment=environment,
+        coupling=model.coupling,
+        student=student,
+        teacher=teacher,
+        opportunist=opportunist,
+        student_logits=_voice(model, encoded, student, "student_logits" in reads),
+        opportunist_logits=_voice(model, encoded, opportunist, "opportunist_logits" in reads),
+        second=second,
+        support_cell=source,
+        branch=_branch(model, support, "branch" in reads),
+        branch_present=None if support is None else support.present,
+        mean=encoded.mean,
+        log_variance=encoded.log_variance,
+        chromatin=encoded.chromatin,
+        chromatin_target=None if data.chromatin is None else data.chromatin[query],
+        penalty=encoded.penalty,
+        swap=twins,
+        prototypes=_prototypes(model),
+    )
+    return Forward(step, boundary, support)
+
+
+def encode_pool(model: EnergyModel, data: TrainingData, rows: np.ndarray, chunk: int = 8192) -> Pool:
+    """Encode the training rows `rows` without a graph, in evaluation mode."""
+    index = torch.from_numpy(rows)
+    model.eval()
+    with torch.no_grad():
+        parts = [model.encode(data.inputs.take(part)) for part in torch.split(index, chunk)]
+    place = torch.zeros(data.label.shape[0], dtype=torch.int64)
+    place[index] = torch.arange(index.numel())
+    return Pool(_joined(parts), place)
+
+
+def _gather(pool: Pool, rows: Tensor) -> Encoded:
+    place = pool.place[rows]
+    return Encoded(*(None if value is None or value.dim() == 0 else value[place] for value in pool.encoded))
+
+
+def _joined(parts: list[Encoded]) -> Encoded:
+    columns = zip(*parts, strict=True)
+    return Encoded(*(None if column[0] is None or column[0].dim() == 0 else torch.cat(column) for column in columns))
+
+
+def _parted(leaves: Encoded, queries: int, twins: bool) -> tuple[Encoded, tuple[Tensor, Tensor] | None]:
+    """Query rows, and the latents of the swap pairs that were encoded behind them."""
+    if not twins:
+        return leaves, None
+    query = Encoded(*(v if v is None or v.dim() == 0 else v[:queries] for v in leaves))
+    first, second = leaves.latent[queries:].chunk(2)
+    return query, (first, second)
+
+
+def _shaped(encoded: Encoded, shape: tuple[int, ...]) -> Encoded:
+    return Encoded(
+        *(None if v is None else v if v.dim() == 0 else v.view(*shape, *v.shape[1:]) for v in encoded)
+    )
+
+
+def _support(
+    model: EnergyModel, data: TrainingData, rows: np.ndarray, label: np.ndarray, batch: EpisodeBatch, pool: Pool | None
+) -> SupportRows:
+    """Encode a support; it has no graph, so the encoder runs in evaluation mode (no dropout, the mean of z)."""
+    index = torch.from_numpy(rows)
+    if pool is None:
+        training = model.training
+        model.eval()
+        with torch.no_grad():
+            encoded = model.encode(data.inputs.take(index.ravel()))
+        model.train(training)
+        index = torch.arange(index.numel()).view(index.shape)
+    else:
+        encoded, index = pool.encoded, pool.place[index]
+    tensors = (torch.from_numpy(value) for value in (label, batch.labelled, batch.present))
+    return model.supports(encoded, index, *tensors)
+
+
+def _no_support(encoded: Encoded) -> SupportRows:
+    episodes = encoded.potential.shape[0]
+    empty = encoded.potential.new_zeros(episodes, 0)
+    return SupportRows(
+        empty,
+        encoded.latent.new_zeros(episodes, 0, encoded.latent.shape[-1]),
+        encoded.hidden.new_zeros(episodes, 0, encoded.hidden.shape[-1]),
+        empty,
+        None,
+        torch.zeros(episodes, dtype=torch.bool),
+        torch.zeros(episodes, 0, dtype=torch.bool),
+    )
+
+
+def _teacher(model: EnergyModel, support: SupportRows, facts: CellFacts, known: Tensor) -> Environment:
+    """The teacher's word on known cells; rows of unknown cells hold that of the first known one and are never read."""
+    stand_in = torch.where(known, facts.code, facts.code[known][0])
+    return model.read_teacher(support, facts._replace(code=stand_in))
+
+
+def _observed(data: TrainingData, source: Tensor) -> Tensor | None:
+    if data.observed is None:
+        return None
+    mixed = (source == UNKNOWN).unsqueeze(1)
+    return torch.where(mixed, data.observed.mean(0), data.observed[source.clamp_min(0)])
+
+
+def _voice(model: EnergyModel, encoded: Encoded, environment: Environment | None, wanted: bool) -> Tensor | None:
+    return model.logits(encoded, environment) if wanted and environment is not None else None
+
+
+def _branch(model: EnergyModel, support: SupportRows | None, wanted: bool) -> Tensor | None:
+    branch = getattr(model.student.estimator, "branch", None)
+    return branch(support.hidden) if wanted and branch is not None and support is not None else None
+
+
+def _prototypes(model: EnergyModel) -> Tensor | None:
+    for reader in (model.teacher, model.student):
+        found = getattr(getattr(reader, "estimator", None), "prototypes", None)
+        if isinstance(found, Tensor):
+            return found
+    return None
