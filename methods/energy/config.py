@@ -126,9 +126,9 @@ class EnvironmentConfig(Section):
     `student` reads the support, in all cells; `posterior` refines its parameters by the closed form (D11:
     maximum a posteriori over the labelled support, with the student's reading as prior mean). `teacher` knows
     training cells by id; `fusion` is alpha of alpha teacher + (1 - alpha) student in known cells. `opportunist`
-    competes beside and never enters a prediction. `branch`: e = phi_E'(h) of the rows instead of z is what set
-    estimators read (C5). `dim` = d_e; `inducing` points of ISAB; `prototypes` per training cell, moved with `decay`, read with
-    kernel width `tau`; `newton` steps and `prior_sd` (start) of the closed form.
+    competes beside and never enters a prediction. `branch`: set estimators read e = phi_E'(h) of the rows instead
+    of z (a dual-branch encoder). `dim` = d_e; `inducing` points of ISAB; `prototypes` per training cell, moved with
+    `decay`, read with kernel width `tau`; `newton` steps and `prior_sd` (start) of the closed form.
     """
 
     student: EstimatorKind = EstimatorKind.MEAN
@@ -156,7 +156,9 @@ class EnvironmentConfig(Section):
         if self.teacher not in (EstimatorKind.NONE, EstimatorKind.ID_TABLE, EstimatorKind.TEACHER):
             raise ValueError("`environment.teacher` must be none, id_table or teacher")
         if self.student is EstimatorKind.ID_TABLE and self.teacher is not EstimatorKind.NONE:
-            raise ValueError("a student that is an id table leaves nothing for a teacher; set `environment.teacher` to none")
+            raise ValueError(
+                "a student that is an id table leaves nothing for a teacher; set `environment.teacher` to none"
+            )
         return self
 
 
@@ -333,7 +335,7 @@ class StoppingConfig(Section):
 
 
 class OptimiserConfig(Section):
-    """AdamW; `weight_decay` belongs to the encoder alone. `small` scales gradients marked small in the routing table."""
+    """AdamW; `weight_decay` belongs to the encoder alone. `small` scales the gradients that a loss marks as small."""
 
     learning_rate: Positive = 2e-3
     environment_rate: Positive = 2e-2
@@ -406,7 +408,9 @@ class EnergyConfig(Section):
             )
         for kind, loss in ((TemperatureKind.GAMMA, LossName.GAMMA_PRIOR), (TemperatureKind.ENTROPY, LossName.ENTROPY)):
             if self.temperature.kind is kind and loss not in self.losses:
-                raise ValueError(f"temperature {kind.value!r} is defined by the loss {loss.value!r}; add it to `losses`")
+                raise ValueError(
+                    f"temperature {kind.value!r} is defined by the loss {loss.value!r}; add it to `losses`"
+                )
         for stage in self.stages:
             missing = sorted(set(stage.losses or ()) - set(self.losses))
             if missing:

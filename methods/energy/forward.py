@@ -47,7 +47,13 @@ class Forward(NamedTuple):
 
 
 def forward(
-    model: EnergyModel, data: TrainingData, batch: EpisodeBatch, *, pool: Pool | None, neutral: bool, reads: frozenset[str]
+    model: EnergyModel,
+    data: TrainingData,
+    batch: EpisodeBatch,
+    *,
+    pool: Pool | None,
+    neutral: bool,
+    reads: frozenset[str],
 ) -> Forward:
     """Run one batch.
 
@@ -151,9 +157,7 @@ def _parted(leaves: Encoded, queries: int, twins: bool) -> tuple[Encoded, tuple[
 
 
 def _shaped(encoded: Encoded, shape: tuple[int, ...]) -> Encoded:
-    return Encoded(
-        *(None if v is None else v if v.dim() == 0 else v.view(*shape, *v.shape[1:]) for v in encoded)
-    )
+    return Encoded(*(None if v is None else v if v.dim() == 0 else v.view(*shape, *v.shape[1:]) for v in encoded))
 
 
 def _support(

@@ -7,6 +7,7 @@ replace the default's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from ..base import Regime
 from .method import FEATURE_READS, SEQUENCE_READS, EnergyMethod
@@ -44,7 +45,7 @@ class EnergyInteraction(EnergyMethod):
 
     name = "energy-interaction"
     summary = "(U - R + lambda U R) / T: dual branch, InfoNCE on e, correlation and domain losses"
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "coupling": {"kind": "interaction", "signed": False},
         "environment": {"student": "mean", "branch": True},
         "losses": {
@@ -65,7 +66,7 @@ class EnergyInteractionConditional(EnergyMethod):
 
     name = "energy-interaction-conditional"
     summary = "(U + a(c) U + b(c)) / T: slope and offset linear in the environment embedding"
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "coupling": {"kind": "conditional"},
         "environment": {"student": "mean"},
         "losses": {**_RANKING, "distill": {"weight": 0.1}, **_NATURAL},
@@ -85,7 +86,7 @@ class EnergyGate(EnergyMethod):
 
     name = "energy-gate"
     summary = "(softplus(U) sigma(w R) - b) / T: blocking gate, moments of the support, HSIC(z, c)"
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "coupling": {"kind": "gate", "form": "blocking"},
         "environment": {"student": "moments"},
         "temperature": {"kind": "fixed"},
@@ -99,7 +100,7 @@ class EnergyGateLiteral(EnergyMethod):
 
     name = "energy-gate-literal"
     summary = "U sigma(w R + b) / T: the gate on the logit itself, equal to a temperature per cell"
-    preset = {**EnergyGate.preset, "coupling": {"kind": "gate", "form": "literal"}}
+    preset: ClassVar[Mapping[str, object]] = {**EnergyGate.preset, "coupling": {"kind": "gate", "form": "literal"}}
 
 
 class EnergySaturating(EnergyMethod):
@@ -107,7 +108,7 @@ class EnergySaturating(EnergyMethod):
 
     name = "energy-saturating"
     summary = "U / (1 + R) / T: saturating suppression, moments of the support, HSIC(z, c)"
-    preset = {**EnergyGate.preset, "coupling": {"kind": "saturating"}}
+    preset: ClassVar[Mapping[str, object]] = {**EnergyGate.preset, "coupling": {"kind": "saturating"}}
 
 
 class EnergyHill(EnergyMethod):
@@ -115,7 +116,7 @@ class EnergyHill(EnergyMethod):
 
     name = "energy-hill"
     summary = "s (h - h0) / T with Hill occupancy h of softplus(U) and half point K(c)"
-    preset = {**EnergyGate.preset, "coupling": {"kind": "hill"}}
+    preset: ClassVar[Mapping[str, object]] = {**EnergyGate.preset, "coupling": {"kind": "hill"}}
 
 
 class EnergyCmdn(EnergyMethod):
@@ -126,7 +127,7 @@ class EnergyCmdn(EnergyMethod):
 
     name = "energy-cmdn"
     summary = "M(c) U + B(c): multiplicative modulation, information bottleneck, swap and decorrelation losses"
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "encoder": {"bottleneck": True},
         "coupling": {"kind": "affine"},
         "environment": {"student": "moments", "posterior": True},
@@ -149,7 +150,7 @@ class EnergyContrastive(EnergyMethod):
 
     name = "energy-contrastive"
     summary = "(U - R) / T: dual branch, InfoNCE by cell on environment features e, prototypes, MMD"
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "environment": {"student": "prototypes", "branch": True},
         "temperature": {"kind": "gamma"},
         "losses": {
@@ -171,7 +172,7 @@ class EnergyContrastiveLiteral(EnergyMethod):
 
     name = "energy-contrastive-literal"
     summary = "as energy-contrastive with InfoNCE by cell on z itself: raises I(z; c)"
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         **EnergyContrastive.preset,
         "losses": {
             **_RANKING,
@@ -194,7 +195,7 @@ class EnergyTeacherStudent(EnergyMethod):
 
     name = "energy-teacher-student"
     summary = "(U - R) / T: prototype-graph teacher, ISAB student, opportunist; pull, pace lock, distillation"
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "environment": {"student": "isab", "teacher": "teacher", "opportunist": True},
         "losses": {
             **_RANKING,
@@ -214,7 +215,7 @@ class EnergyStaged(EnergyMethod):
 
     name = "energy-staged"
     summary = "(U - R) / T: prototypes student, graph teacher; single-cell batches, only the task reaches U"
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "environment": {"student": "prototypes", "teacher": "teacher", "opportunist": True},
         "losses": {
             "task": {"weight": 1.0},
@@ -233,7 +234,7 @@ class EnergyPlatt(EnergyMethod):
 
     name = "energy-platt"
     summary = "a U + b in closed form from the labelled support: the reference of the scalar family"
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "coupling": {"kind": "affine"},
         "environment": {"student": "none", "posterior": True, "fusion": 1.0},
         "temperature": {"kind": "fixed"},
@@ -246,7 +247,10 @@ class EnergyPrototypes(EnergyMethod):
 
     name = "energy-prototypes"
     summary = "(U - R) / T: R by a kernel over EMA prototypes of the training cells"
-    preset = {"environment": {"student": "prototypes"}, "losses": {**_RANKING, **_TAUGHT, **_NATURAL}}
+    preset: ClassVar[Mapping[str, object]] = {
+        "environment": {"student": "prototypes"},
+        "losses": {**_RANKING, **_TAUGHT, **_NATURAL},
+    }
 
 
 class EnergyCellFeatures(EnergyMethod):
@@ -254,7 +258,10 @@ class EnergyCellFeatures(EnergyMethod):
 
     name = "energy-cell-features"
     summary = "(U - R) / T: R from label-free chromatin statistics of the whole cell"
-    preset = {"environment": {"student": "cell_features"}, "losses": {**_RANKING, **_TAUGHT, **_NATURAL}}
+    preset: ClassVar[Mapping[str, object]] = {
+        "environment": {"student": "cell_features"},
+        "losses": {**_RANKING, **_TAUGHT, **_NATURAL},
+    }
 
 
 class EnergyBilinear(EnergyMethod):
@@ -265,7 +272,7 @@ class EnergyBilinear(EnergyMethod):
 
     name = "energy-bilinear"
     summary = "(U + z' W e - R) / T: energy-additive plus a low-rank interaction of pair and environment"
-    preset = {"coupling": {"kind": "bilinear"}, "environment": {"posterior": True}}
+    preset: ClassVar[Mapping[str, object]] = {"coupling": {"kind": "bilinear"}, "environment": {"posterior": True}}
 
 
 class EnergyFilm(EnergyMethod):
@@ -273,7 +280,7 @@ class EnergyFilm(EnergyMethod):
 
     name = "energy-film"
     summary = "(head(gamma z + beta) - R) / T: feature-wise modulation by a set-attention embedding"
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "encoder": {"bottleneck": True},
         "coupling": {"kind": "film"},
         "environment": {"student": "isab", "posterior": True},
@@ -286,7 +293,10 @@ class EnergyGateVector(EnergyMethod):
 
     name = "energy-gate-vector"
     summary = "(head(g z) - R) / T: sparsemax gate over the latent features"
-    preset = {"coupling": {"kind": "gate_vector"}, "environment": {"student": "moments"}}
+    preset: ClassVar[Mapping[str, object]] = {
+        "coupling": {"kind": "gate_vector"},
+        "environment": {"student": "moments"},
+    }
 
 
 class EnergyPairResistance(EnergyMethod):
@@ -294,7 +304,10 @@ class EnergyPairResistance(EnergyMethod):
 
     name = "energy-pair-resistance"
     summary = "(U - R(z, c)) / T: a resistance that depends on pair and cell"
-    preset = {"coupling": {"kind": "pair_resistance"}, "environment": {"student": "mean"}}
+    preset: ClassVar[Mapping[str, object]] = {
+        "coupling": {"kind": "pair_resistance"},
+        "environment": {"student": "mean"},
+    }
 
 
 class EnergyProjection(EnergyMethod):
@@ -302,7 +315,7 @@ class EnergyProjection(EnergyMethod):
 
     name = "energy-projection"
     summary = "(head(z projected off z_E) - R) / T: hard orthogonality of pair and environment"
-    preset = {"coupling": {"kind": "projection"}, "environment": {"student": "mean"}}
+    preset: ClassVar[Mapping[str, object]] = {"coupling": {"kind": "projection"}, "environment": {"student": "mean"}}
 
 
 class EnergyBypass(EnergyMethod):
@@ -310,7 +323,7 @@ class EnergyBypass(EnergyMethod):
 
     name = "energy-bypass"
     summary = "U + FiLM of the split of z into common, specific and interaction parts"
-    preset = {"coupling": {"kind": "bypass"}, "environment": {"student": "mean"}}
+    preset: ClassVar[Mapping[str, object]] = {"coupling": {"kind": "bypass"}, "environment": {"student": "mean"}}
 
 
 class EnergyPseudoDecoupled(EnergyMethod):
@@ -323,7 +336,7 @@ class EnergyPseudoDecoupled(EnergyMethod):
     summary = "negative control: (U - R) / T, raw features, id table (unseen: none), mixed batches"
     regimes = _NO_SUPPORT
     transductive = False
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "encoder": {"scale": "raw"},
         "environment": {"student": "id_table", "teacher": "none", "unseen": "none"},
         "losses": {"task": {"weight": 1.0}, "orthogonal": {"weight": 0.1}, "domain": {"weight": 0.1}},
@@ -338,7 +351,7 @@ class EnergyLegacy(EnergyMethod):
     name = "energy-legacy"
     summary = "negative control: (U - R) / T, id table in training, no environment at inference"
     regimes = _NO_SUPPORT
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "environment": {"student": "id_table", "teacher": "none", "unseen": "none"},
         "losses": _LEGACY,
         "sampler": {"kind": "random"},
@@ -352,7 +365,7 @@ class EnergyIdTable(EnergyMethod):
     name = "energy-id-table"
     summary = "negative control: (U - R) / T with R by cell id; unseen cells take the mean of the table"
     regimes = _NO_SUPPORT
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "environment": {"student": "id_table", "teacher": "none", "unseen": "mean"},
         "losses": {"cross_entropy": {"weight": 1.0}},
         "sampler": {"kind": "random"},
@@ -369,7 +382,7 @@ class EnergyCednetMixed(EnergyMethod):
 
     name = "energy-cednet-mixed"
     summary = "negative control: live teacher and student on mixed supports, opportunist through the backbone"
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "environment": {"student": "isab", "teacher": "teacher", "opportunist": True},
         "losses": {
             **_LEGACY,
@@ -390,7 +403,7 @@ class EnergyKmer(EnergyMethod):
     summary = "(U - R) / T on k-mer counts of enhancer and promoter"
     reads = SEQUENCE_READS
     transductive = False
-    preset = {"encoder": {"kind": "kmer", "head": "linear"}}
+    preset: ClassVar[Mapping[str, object]] = {"encoder": {"kind": "kmer", "head": "linear"}}
 
 
 class EnergyPrism(EnergyMethod):
@@ -400,7 +413,7 @@ class EnergyPrism(EnergyMethod):
     summary = "(U - R) / T on DNA: k-mer CNN, rotary self-attention, anchored cross-attention (reduced size)"
     reads = SEQUENCE_READS
     transductive = False
-    preset = {"encoder": {"kind": "prism"}}
+    preset: ClassVar[Mapping[str, object]] = {"encoder": {"kind": "prism"}}
 
 
 class EnergyCrossAttention(EnergyMethod):
@@ -411,7 +424,7 @@ class EnergyCrossAttention(EnergyMethod):
     reads = SEQUENCE_READS
     regimes = _NO_SUPPORT
     transductive = False
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "encoder": {"kind": "cross_attention"},
         "environment": {"student": "none", "teacher": "none"},
         "temperature": {"kind": "fixed"},
@@ -427,7 +440,7 @@ class EnergyMultitask(EnergyMethod):
     summary = "DNA trunk that also predicts chromatin; (softplus(U) sigma(w R) - b) / T"
     reads = SEQUENCE_READS | FEATURE_READS
     transductive = False
-    preset = {
+    preset: ClassVar[Mapping[str, object]] = {
         "encoder": {"kind": "prism", "chromatin": True},
         "coupling": {"kind": "gate"},
         "environment": {"student": "moments"},

@@ -17,13 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..base import FitContext
 from .config import EncoderKind, EnergyConfig, Phase, StageConfig
 from .forward import Forward, Pool, TrainingData, encode_pool, forward
 from .losses.balance import AdaptiveBalance
-from .losses.base import Loss, Sizes
+from .losses.base import Sizes
 from .losses.build import build_losses, refuse_degenerate
 from .model import EnergyModel
 from .names import Group, LossName
@@ -154,9 +154,7 @@ class _Training:
     def _forward(self, sampler: Sampler, stage: StageConfig, pool: Pool | None, active: Sequence[LossName]) -> Forward:
         reads = frozenset[str]().union(*(self.losses[name].reads for name in active))
         batch = sampler.draw(stage.blocks or self.config.sampler.blocks)
-        return forward(
-            self.model, self.data, batch, pool=pool, neutral=stage.phase is Phase.POTENTIAL, reads=reads
-        )
+        return forward(self.model, self.data, batch, pool=pool, neutral=stage.phase is Phase.POTENTIAL, reads=reads)
 
     def _weighted(self, active: Sequence[LossName], made: Forward) -> dict[LossName, Weighted]:
         progress = self.done / max(1, self.total - 1)

@@ -1,4 +1,4 @@
-"""The two methods as plugins: every regime, determinism, B0, learning, refusals."""
+"""The energy presets as plugins: every regime, determinism, B0, learning, refusals."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from epishot.methods.base import (
-    Balance,
-    FitContext,
-    PairTable,
-    Regime,
-    Supports,
-    TrainTable,
-    no_support,
+from epishot.methods.base import Balance, FitContext, PairTable, Reads, Regime, Supports, TrainTable, no_support
+from epishot.methods.energy import presets
+from epishot.methods.energy.method import EnergyMethod
+from epishot.methods.energy.presets import (
+    EnergyAdditive,
+    EnergyBilinear,
+    EnergyCmdn,
+    EnergyFilm,
+    EnergyIdTable,
+    EnergyTeacherStudent,
 )
-from epishot.methods.energy.presets import EnergyAdditive, EnergyBilinear
 from epishot.tasks.errors import MethodError
 
-SMALL = {"width": 32, "latent": 6, "head_width": 9, "block_rows": 96, "environment_blocks": 8}
-TINY = {**SMALL, "steps": 12, "environment_steps": 8}
+PRESETS = [value for value in vars(presets).values() if isinstance(value, type) and issubclass(value, EnergyMethod)]
+PRESETS.remove(EnergyMethod)
+#: Sizes for tests, and about 60 and 100 steps where a test learns something.
+SIZES = {
+    "encoder": {"width": 24, "latent": 6, "head_width": 9, "channels": 8, "token_embedding": 6},
+    "sampler": {"block_rows": 96},
+}
+BRIEF, LONG = 0.03, 0.3
 
 
 def _cell(n: int, offset: float, seed: int) -> tuple[PairTable, np.ndarray]:
@@ -32,27 +39,40 @@ def _cell(n: int, offset: float, seed: int) -> tuple[PairTable, np.ndarray]:
     distance = 10 ** rng.uniform(3.5, 6.0, n)
     logit = 4 * (features[:, 0] - 0.5) * (features[:, 1] > 0.4) - 1.5 * (np.log10(distance) - 4.5) + offset
     label = (rng.random(n) < 1 / (1 + np.exp(-logit))).astype(np.int8)
-    pairs = PairTable(n=n, features=features, distance=distance, chrom=rng.integers(0, 12, n).astype(np.int32))
+    pairs = PairTable(
+        n=n,
+        features=features,
+        distance=distance,
+        enhancer_sequence=rng.integers(0, 4, (n, 120)).astype(np.uint8),
+        promoter_sequence=rng.integers(0, 4, (n, 140)).astype(np.uint8),
+        chrom=rng.integers(0, 12, n).astype(np.int32),
+        element=rng.integers(0, 100, n).astype(np.int32),
+        gene=rng.integers(0, 60, n).astype(np.int32),
+    )
     return pairs, label
 
 
-@pytest.fixture(scope="module")
-def train() -> TrainTable:
-    cells = [_cell(700, offset, seed) for seed, offset in enumerate((-2.0, -1.0, -1.5))]
-    joined = {
-        name: np.concatenate([getattr(pairs, name) for pairs, _ in cells]) for name in ("features", "distance", "chrom")
-    }
+def _for(preset: type[EnergyMethod], pairs: PairTable) -> PairTable:
+    """Only what the method declares, as the runner hands it over."""
+    reads = preset.reads
+    kept = {"distance": pairs.distance, "chrom": pairs.chrom, "element": pairs.element, "gene": pairs.gene}
+    if Reads.FEATURES in reads:
+        kept["features"] = pairs.features
+    if Reads.SEQUENCE in reads:
+        kept |= {"enhancer_sequence": pairs.enhancer_sequence, "promoter_sequence": pairs.promoter_sequence}
+    return PairTable(n=pairs.n, **kept)
+
+
+def _train(preset: type[EnergyMethod], n: int = 700) -> TrainTable:
+    cells = [_cell(n, offset, seed) for seed, offset in enumerate((-2.0, -1.0, -1.5))]
+    names = [name for name in vars(cells[0][0]) if name != "n" and getattr(cells[0][0], name) is not None]
+    joined = {name: np.concatenate([getattr(pairs, name) for pairs, _ in cells]) for name in names}
     return TrainTable(
-        pairs=PairTable(n=2100, **joined),
+        pairs=_for(preset, PairTable(n=3 * n, **joined)),
         label=np.concatenate([label for _, label in cells]),
-        cell=np.repeat(np.arange(3, dtype=np.int32), 700),
+        cell=np.repeat(np.arange(3, dtype=np.int32), n),
         n_cells=3,
     )
-
-
-@pytest.fixture(scope="module")
-def held() -> tuple[PairTable, np.ndarray]:
-    return _cell(900, -0.5, 50)
 
 
 def _supports(pairs, label, k, regime, episodes=4, seed=0) -> Supports:
@@ -62,127 +82,207 @@ def _supports(pairs, label, k, regime, episodes=4, seed=0) -> Supports:
     return Supports(regime, Balance.NATURAL, pool, rows, label[:200][rows] if regime is Regime.LABELLED else None)
 
 
-@pytest.fixture(scope="module", params=[EnergyAdditive, EnergyBilinear])
-def fitted(request, train):
-    method = request.param(**SMALL, steps=120, environment_steps=250)
-    method.fit(train, FitContext(seed=1))
-    return method
+HELD = _cell(700, -0.5, 50)
+_fitted: dict[tuple[str, float], EnergyMethod] = {}
 
 
-def test_every_regime_and_k_gives_finite_float64_logits(fitted, held):
-    pairs, label = held
-    query = pairs.take(np.arange(200, 900))
-    assert fitted.score(no_support(pairs), query, pairs).shape == (1, 700)
-    for regime in (Regime.UNLABELLED, Regime.LABELLED):
+def fitted(preset: type[EnergyMethod], budget: float = BRIEF) -> EnergyMethod:
+    """One fit of each preset serves all tests."""
+    key = (preset.name, budget)
+    if key not in _fitted:
+        method = preset(**SIZES)
+        method.fit(_train(preset), FitContext(seed=1, budget=budget))
+        _fitted[key] = method
+    return _fitted[key]
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_every_regime_and_k_gives_finite_float64_logits(preset):
+    method = fitted(preset)
+    pairs, label = _for(preset, HELD[0]), HELD[1]
+    table = pairs if preset.transductive else None
+    query = pairs.take(np.arange(200, 700))
+    assert method.score(no_support(pairs), query, table).shape == (1, 500)
+    for regime in preset.regimes - {Regime.NONE}:
         for k in (1, 8, 64):
-            scores = fitted.score(_supports(pairs, label, k, regime), query, pairs)
-            assert scores.shape == (4, 700)
+            scores = method.score(_supports(pairs, label, k, regime), query, table)
+            assert scores.shape == (4, 500)
             assert scores.dtype == np.float64
             assert np.isfinite(scores).all()
-    for value in (0, 1):
-        one_class = fitted.score(_supports(pairs, np.full_like(label, value), 16, Regime.LABELLED), query, pairs)
-        assert np.isfinite(one_class).all()
+    if Regime.LABELLED in preset.regimes:
+        for value in (0, 1):
+            one = _supports(pairs, np.full_like(label, value), 16, Regime.LABELLED)
+            assert np.isfinite(method.score(one, query, table)).all()
 
 
-def test_it_learns(fitted, train, held):
-    pairs, label = held
-    untrained = type(fitted)(**TINY)
-    untrained.fit(train, FitContext(seed=1, budget=0.01))
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_ranking_inside_an_episode_with_and_without_environment(preset):
+    """A coupling that is increasing in U keeps every ranking; an x-dependent one does not."""
+    if Regime.LABELLED not in preset.regimes:
+        pytest.skip("reads no support")
+    method = fitted(preset)
+    with torch.no_grad():  # move the cell side off its start, so that an x-dependent coupling acts
+        generator = torch.Generator().manual_seed(0)
+        for parameter in [*method.model.student.parameters(), *method.model.coupling.parameters()]:
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
+    try:
+        pairs, label = _for(preset, HELD[0]), HELD[1]
+        table = pairs if preset.transductive else None
+        supports = _supports(pairs, label, 64, Regime.LABELLED)
+        potential = method.potential(pairs, table)
+        slope = method.canonical(supports, table).slope
+        alone = average_precision_score(label, potential)
+        changes = [
+            abs(average_precision_score(label, row) - alone)
+            for row, up in zip(method.score(supports, pairs, table), slope > 0, strict=True)
+            if up
+        ]
+        if not method.model.coupling.x_dependent:
+            assert changes
+            assert max(changes) <= 1e-12
+        else:
+            assert max(changes) > 1e-9
+    finally:
+        _fitted.pop((preset.name, BRIEF))
+
+
+@pytest.mark.parametrize("preset", [EnergyAdditive, EnergyCmdn, EnergyBilinear, EnergyFilm, EnergyTeacherStudent])
+def test_it_learns(preset):
+    pairs, label = _for(preset, HELD[0]), HELD[1]
+    untrained = preset(**SIZES)
+    untrained.fit(_train(preset), FitContext(seed=1, budget=0.003))
     before = average_precision_score(label, untrained.potential(pairs, pairs))
-    after = average_precision_score(label, fitted.potential(pairs, pairs))
+    after = average_precision_score(label, fitted(preset, LONG).potential(pairs, pairs))
     assert after > before + 0.1
-    assert 0.5 <= fitted.model.temperature().item() <= 2.0
 
 
-def test_the_share_of_positives_in_a_labelled_support_moves_the_offset(fitted, held):
-    pairs, label = held
+@pytest.mark.parametrize("preset", [EnergyAdditive, EnergyCmdn, EnergyTeacherStudent])
+def test_the_share_of_positives_in_a_labelled_support_moves_the_offset(preset):
+    pairs, label = _for(preset, HELD[0]), HELD[1]
     positive, negative = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
     rows = np.stack([np.concatenate([positive[:n], negative[: 64 - n]]) for n in (0, 8, 16, 32, 64)])
     supports = Supports(Regime.LABELLED, Balance.NATURAL, pairs, rows, label[rows])
-    offset = fitted.canonical(supports, pairs).offset
-    assert (np.diff(offset) > 0.05).all()
-    assert offset[-1] - offset[0] > 1.0
-    assert (offset <= 0).all()
+    offset = fitted(preset, LONG).canonical(supports, pairs).offset
+    assert (np.diff(offset) > 0.0).all()
+    assert offset[-1] - offset[0] > 0.5
 
 
-def test_ranking_inside_an_episode_with_and_without_environment(train, held):
-    """systems.md B0: the additive coupling keeps every ranking, the bilinear one does not."""
-    pairs, label = held
-    for cls, same in ((EnergyAdditive, True), (EnergyBilinear, False)):
-        method = cls(**SMALL, steps=120, environment_steps=80)
-        method.fit(train, FitContext(seed=3))
-        potential = method.potential(pairs, pairs)
-        scores = method.score(_supports(pairs, label, 64, Regime.LABELLED), pairs, pairs)
-        alone = average_precision_score(label, potential)
-        changes = [abs(average_precision_score(label, row) - alone) for row in scores]
-        if same:
-            assert max(changes) <= 1e-12
-            slope, offset = method.canonical(_supports(pairs, label, 64, Regime.LABELLED), pairs)
-            np.testing.assert_allclose(scores, slope[:, None] * potential + offset[:, None], atol=1e-12)
-            assert np.unique(scores[0]).size == np.unique(potential).size
-        else:
-            assert min(changes) > 1e-9
+def test_the_scalar_form_is_the_canonical_one():
+    for preset in (EnergyAdditive, EnergyCmdn):
+        method = fitted(preset, LONG)
+        pairs, label = _for(preset, HELD[0]), HELD[1]
+        supports = _supports(pairs, label, 64, Regime.LABELLED)
+        slope, offset = method.canonical(supports, pairs)
+        expected = slope[:, None] * method.potential(pairs, pairs) + offset[:, None]
+        np.testing.assert_allclose(method.score(supports, pairs, pairs), expected, atol=1e-10)
 
 
-def test_order_of_support_and_query_is_irrelevant(fitted, held):
-    pairs, label = held
-    supports = _supports(pairs, label, 32, Regime.LABELLED)
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_order_of_support_and_query_is_irrelevant(preset):
+    method = fitted(preset)
+    pairs, label = _for(preset, HELD[0]), HELD[1]
+    table = pairs if preset.transductive else None
+    supports = no_support(pairs)
+    if Regime.LABELLED in preset.regimes:
+        supports = _supports(pairs, label, 32, Regime.LABELLED)
     query = pairs.take(np.arange(300, 600))
-    scores = fitted.score(supports, query, pairs)
+    scores = method.score(supports, query, table)
     order = np.random.default_rng(0).permutation(300)
-    shuffled = Supports(
-        supports.regime, supports.balance, supports.pool, supports.rows[:, ::-1], supports.label[:, ::-1]
-    )
-    again = fitted.score(shuffled, query.take(order), pairs.take(np.random.default_rng(1).permutation(900)))
+    backwards = None if supports.label is None else supports.label[:, ::-1]
+    shuffled = Supports(supports.regime, supports.balance, supports.pool, supports.rows[:, ::-1], backwards)
+    other = None if table is None else pairs.take(np.random.default_rng(1).permutation(700))
+    again = method.score(shuffled, query.take(order), other)
     np.testing.assert_allclose(again, scores[:, order], rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("cls", [EnergyAdditive, EnergyBilinear])
-def test_equal_seeds_give_equal_scores_and_leave_torch_alone(cls, train, held):
-    pairs, _ = held
+@pytest.mark.parametrize("preset", [EnergyAdditive, EnergyFilm, EnergyTeacherStudent, presets.EnergyPrism])
+def test_equal_seeds_give_equal_scores_and_leave_torch_alone(preset):
+    pairs = _for(preset, HELD[0])
+    table = pairs if preset.transductive else None
     torch.manual_seed(11)
     expected_next = torch.rand(3, generator=torch.Generator().manual_seed(11))
     scores = []
     for seed in (5, 5, 6):
-        method = cls(**TINY)
-        method.fit(train, FitContext(seed=seed))
-        scores.append(method.score(no_support(pairs), pairs, pairs))
+        method = preset(**SIZES)
+        method.fit(_train(preset, 200), FitContext(seed=seed, budget=0.01))
+        scores.append(method.score(no_support(pairs), pairs, table))
     np.testing.assert_array_equal(scores[0], scores[1])
     assert np.abs(scores[0] - scores[2]).max() > 1e-3
     torch.testing.assert_close(torch.rand(3), expected_next)
 
 
-def test_scoring_does_not_change_the_method(fitted, held):
-    pairs, label = held
-    supports = _supports(pairs, label, 16, Regime.LABELLED)
-    first = fitted.score(supports, pairs, pairs)
-    fitted.score(no_support(pairs), pairs, pairs)
-    np.testing.assert_array_equal(fitted.score(supports, pairs, pairs), first)
+def test_scoring_does_not_change_the_method():
+    for preset in (EnergyAdditive, EnergyFilm, EnergyTeacherStudent):
+        method = fitted(preset)
+        pairs, label = _for(preset, HELD[0]), HELD[1]
+        supports = _supports(pairs, label, 16, Regime.LABELLED)
+        first = method.score(supports, pairs, pairs)
+        method.score(no_support(pairs), pairs, pairs)
+        np.testing.assert_array_equal(method.score(supports, pairs, pairs), first)
 
 
-def test_missing_columns_and_distances_are_served(train, held):
-    pairs, _ = held
+def test_one_energy_in_training_and_inference():
+    """The logit of a training row is the coupling of its U with its cell's parameters, in either use."""
+    method = fitted(EnergyAdditive, LONG)
+    train = _train(EnergyAdditive)
+    logits = method.score_training(train)
+    potential = np.concatenate([method.potential(train.of_cell(c).pairs, train.of_cell(c).pairs) for c in range(3)])
+    for code in range(3):
+        rows = train.cell == code
+        difference = logits[rows] * method.model.temperature(None).item() - potential[rows]
+        assert np.ptp(difference) < 1e-9  # one resistance for the whole cell
+        assert difference[0] <= 0
+
+
+def test_an_unseen_cell_is_refused_by_what_knows_cells_by_id():
+    method = EnergyIdTable(environment={"unseen": "raise"}, **SIZES)
+    method.fit(_train(EnergyIdTable, 200), FitContext(budget=0.01))
+    pairs = _for(EnergyIdTable, HELD[0])
+    with pytest.raises(MethodError, match=r"unseen|training cells"):
+        method.score(no_support(pairs), pairs, pairs)
+    assert {p.name for p in PRESETS if p(**SIZES)._config.environment.unseen.value == "mean"} == {"energy-id-table"}
+
+
+def test_missing_columns_and_distances_are_served():
+    train = _train(EnergyAdditive)
+    pairs, _ = HELD
     bare = TrainTable(PairTable(n=train.pairs.n, distance=train.pairs.distance), train.label, train.cell, train.n_cells)
     distance = pairs.distance.copy()
     distance[:20] = np.nan
-    method = EnergyAdditive(**TINY)
-    method.fit(bare, FitContext())
+    method = EnergyAdditive(**SIZES)
+    method.fit(bare, FitContext(budget=0.01))
     table = PairTable(n=pairs.n, distance=distance)
     assert np.isfinite(method.score(no_support(table), table, table)).all()
+    with pytest.raises(MethodError, match="sequence"):
+        presets.EnergyPrism(**SIZES).fit(bare, FitContext(budget=0.01))
 
 
-def test_configuration_round_trip_and_refusals(train, held):
-    method = EnergyBilinear(rank=8, dropout=0.1)
+def test_configuration_round_trip_and_refusals():
+    method = EnergyBilinear(coupling={"rank": 8}, encoder={"dropout": 0.1})
     config = json.loads(json.dumps(method.config()))
-    assert config["rank"] == 8
+    assert config["coupling"] == {**config["coupling"], "rank": 8, "kind": "bilinear"}
     assert EnergyBilinear(**config).config() == method.config()
-    with pytest.raises(MethodError, match=r"'energy-additive', option 'fusion'.*less than or equal to 1"):
-        EnergyAdditive(fusion=1.5)
-    with pytest.raises(MethodError, match="option 'widht': is not an option; choose from"):
-        EnergyAdditive(widht=3)
-    with pytest.raises(MethodError, match="temperature_low <= temperature_start"):
-        EnergyAdditive(temperature_low=3.0)
-    with pytest.raises(MethodError, match="has the additive coupling"):
-        EnergyAdditive(coupling="bilinear")
-    with pytest.raises(MethodError, match="before it was fitted"):
-        EnergyAdditive().score(no_support(held[0]), held[0], held[0])
+    for options, message in (
+        ({"environment": {"fusion": 1.5}}, r"option 'environment.fusion'.*less than or equal to 1"),
+        ({"encoder": {"widht": 3}}, r"option 'encoder.widht': is not an option; choose from .*width"),
+        ({"temperature": {"low": 3.0}}, r"needs low <= start <= high"),
+        ({"temperature": {"kind": "gamma"}}, r"defined by its loss 'gamma_prior'"),
+        ({"environment": {"student": "teacher"}}, r"an unseen cell is read by the student alone"),
+        ({"losses": {"pull": {"weight": 1.0}}}, r"'pull' needs an opportunist"),
+        ({"encoder": {"kind": "cached"}}, r"needs `encoder.cache`"),
+        ({"encoder": {"kind": "prism"}}, r"does not read sequence"),
+    ):
+        with pytest.raises(MethodError, match=message):
+            EnergyAdditive(**options)
+    with pytest.raises(MethodError, match=r"not identifiable"):
+        EnergyCmdn(temperature={"kind": "per_cell"})
+    with pytest.raises(MethodError, match=r"before it was fitted"):
+        EnergyAdditive().score(no_support(HELD[0]), HELD[0], HELD[0])
+
+
+def test_a_loss_without_its_cells_is_refused_before_training():
+    method = EnergyAdditive(
+        losses={"hsic": {"weight": 0.1}}, sampler={"kind": "cell_batch"}, **{"encoder": SIZES["encoder"]}
+    )
+    with pytest.raises(MethodError, match=r"hsic.*block_meta"):
+        method.fit(_train(EnergyAdditive, 200), FitContext(budget=0.01))
