@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from . import cli_episodes, cli_figures, cli_leaderboard, cli_methods, cli_publish, cli_run, cli_score, cli_tasks
+from . import (
+    cli_episodes,
+    cli_figures,
+    cli_leaderboard,
+    cli_methods,
+    cli_publish,
+    cli_run,
+    cli_score,
+    cli_select,
+    cli_tasks,
+)
 
 app = typer.Typer(
     name="epishot",
@@ -27,6 +37,7 @@ cli_leaderboard.app.command("figures")(cli_figures.figures)
 app.add_typer(cli_leaderboard.app, name="leaderboard")
 app.command("publish")(cli_publish.publish)
 app.command("verify")(cli_publish.verify)
+app.command("select")(cli_select.select)
 app.command("score")(cli_score.score)
 
 #: Exit codes: a mistake the user can mend, and Ctrl-C.
