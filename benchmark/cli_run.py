@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from ..tasks.errors import EpishotError
+from .cli_settings import SET_HELP, settings_by_method
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,18 +22,32 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Options that describe a grid, and so have no place beside --suite.
-_GRID = ("task", "protocol", "methods", "method", "shots", "regime", "balance", "draws", "seeds", "cells", "budget")
+_GRID = (
+    "task",
+    "protocol",
+    "methods",
+    "method",
+    "settings",
+    "shots",
+    "regime",
+    "balance",
+    "draws",
+    "seeds",
+    "cells",
+    "budget",
+)
 _DEFAULT_SHOTS, _DEFAULT_DRAWS, _DEFAULT_SEEDS = "0,16,64", 10, 3
 
 
 def run(
-    suite: Annotated[str | None, typer.Option(help="A named suite: demo, v1.")] = None,
+    suite: Annotated[str | None, typer.Option(help="A named suite: demo, energy, v1.")] = None,
     task: Annotated[str | None, typer.Option(help="A task: name, name@key=value, folder, or file.py:factory.")] = None,
     protocol: Annotated[str | None, typer.Option(help="cell or cell+chrom (the default).")] = None,
     methods: Annotated[str | None, typer.Option(help="Registered methods, comma-separated, or all.")] = None,
     method: Annotated[
         list[str] | None, typer.Option(help="A plugin: path/to/file.py:ClassName; may be repeated.")
     ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help=SET_HELP)] = None,
     shots: Annotated[str | None, typer.Option(help=f"Support sizes k; default {_DEFAULT_SHOTS}.")] = None,
     regime: Annotated[
         str | None, typer.Option(help="none, unlabelled, labelled (the default); k = 0 is always none.")
@@ -95,7 +110,7 @@ def _named_suite(name: str, given: set[str]) -> Suite:
     from .suites import find_suite
 
     if given:
-        options = ", ".join(f"--{option}" for option in sorted(given))
+        options = ", ".join(f"--{option}" for option in sorted(_option(name) for name in given))
         raise EpishotError(f"A suite fixes its own grid: leave out {options}, or leave out --suite.")
     return find_suite(name)
 
@@ -117,10 +132,11 @@ def _ad_hoc_suite(options: dict) -> Suite:
             raise EpishotError(f"--method {plugin!r} is not of the form path/to/file.py:ClassName.")
     if not listed and not plugins:
         raise EpishotError("No methods were given; use --methods NAME,NAME (or all) or --method file.py:Class.")
+    changed = settings_by_method(options["settings"] or [], [*listed, *plugins])
     part = SuitePart(
         task=options["task"],
         protocol=options["protocol"] or "cell+chrom",
-        methods=tuple(MethodSpec(reference) for reference in (*listed, *plugins)),
+        methods=tuple(MethodSpec(reference, changed.get(reference, "{}")) for reference in (*listed, *plugins)),
         shots=integers(options["shots"] or _DEFAULT_SHOTS, "--shots"),
         regimes=members(Regime, options["regime"] or "labelled", "--regime"),
         balances=members(Balance, options["balance"] or "natural", "--balance"),
@@ -130,6 +146,10 @@ def _ad_hoc_suite(options: dict) -> Suite:
         cells=tuple(words(options["cells"])) or None,
     )
     return Suite("ad-hoc", "1", (part,))
+
+
+def _option(parameter: str) -> str:
+    return "set" if parameter == "settings" else parameter
 
 
 def default_jobs() -> int:

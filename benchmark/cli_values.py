@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from enum import Enum
 from typing import TypeVar
 
@@ -12,8 +13,8 @@ E = TypeVar("E", bound=Enum)
 
 
 def words(text: str | None) -> list[str]:
-    """The non-empty parts of a comma-separated list."""
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
+    """The non-empty parts of a comma-separated list; commas in brackets belong to a part (`maml[a=1,b=2]`)."""
+    return [part.strip() for part in re.split(r",(?![^\[]*\])", text or "") if part.strip()]
 
 
 def integers(text: str, option: str) -> tuple[int, ...]:

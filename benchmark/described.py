@@ -6,11 +6,11 @@ in a child process, and the description is kept in the run store under the diges
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import inspect
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from ..methods.base import CONTRACT_VERSION, Method, Reads, Regime
 from ..methods.registry import METHODS, find_method, method_address
 from ..tasks.errors import DuplicateNameError, MethodError
 from .method_code import method_code
+from .overrides import configured_name
 from .provenance import versions
 from .records import MethodFacts
 from .specs import MethodSpec
@@ -99,8 +100,11 @@ def describe(located: Located) -> Description:
         MethodError: the constructor refuses the arguments, or its configuration is not JSON.
     """
     cls = find_method(located.address)
+    _refuse_unknown_options(cls, located.spec.arguments)
     try:
         method = cls(**located.spec.arguments)
+    except MethodError:
+        raise
     except Exception as error:
         raise MethodError(
             f"{cls.__qualname__} cannot be built with {located.spec.overrides}: {type(error).__name__}: {error}"
@@ -118,13 +122,28 @@ def describe(located: Located) -> Description:
     )
 
 
+def _refuse_unknown_options(cls: type[Method], arguments: Mapping[str, object]) -> None:
+    """Make sure that the constructor takes these arguments, so that a slip is named for what it is.
+
+    Raises:
+        MethodError: it does not.
+    """
+    parameters = inspect.signature(cls).parameters
+    kinds = {parameter.kind for parameter in parameters.values()}
+    unknown = sorted(set(arguments) - set(parameters))
+    if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
+        known = [name for name, one in parameters.items() if one.kind is not inspect.Parameter.VAR_POSITIONAL]
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise MethodError(
+            f"Method {cls.name!r} has no option {unknown[0]!r}.{hint} Its options: {', '.join(known) or 'none'}."
+        )
+
+
 def _facts(cls: type[Method], config: str, spec: MethodSpec) -> MethodFacts:
     able = cls.capabilities()
-    # Two configurations of one method are two rows.
-    changed = ",".join(f"{key}={json.dumps(value)}" for key, value in sorted(spec.arguments.items()))
-    changed = re.sub(r"[^A-Za-z0-9._=,-]", "", changed)
     return MethodFacts(
-        name=f"{cls.name}[{changed}]" if changed else cls.name,
+        name=configured_name(cls.name, spec.arguments),
         summary=cls.summary,
         version=cls.version,
         kind="control" if able.control else "method",

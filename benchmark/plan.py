@@ -58,6 +58,7 @@ class PartPlan:
         fits: ordered by method, then split, then seed; fits without a feasible run are left out.
         infeasible: per cell and condition, for the conditions that any method is scored under.
         untrainable: cells for which nothing is left to train on, and why; they are infeasible throughout.
+        seeds: seeds of each method, by name.
     """
 
     part: SuitePart
@@ -68,6 +69,7 @@ class PartPlan:
     fits: tuple[PlannedFit, ...]
     infeasible: tuple[Infeasible, ...]
     untrainable: Mapping[str, str]
+    seeds: Mapping[str, tuple[int, ...]]
 
     @property
     def n_runs(self) -> int:
@@ -77,6 +79,9 @@ class PartPlan:
 
 def make_plan(part: SuitePart, task: Task, episodes: EpisodeSet, methods: Sequence[Description]) -> PartPlan:
     """Lay out the grid of a part.
+
+    Args:
+        methods: the part's methods described, in its order; others may follow, with the part's number of seeds.
 
     Raises:
         EpishotError: an unknown cell, two methods of one name, or a method that none of the conditions serves.
@@ -100,14 +105,23 @@ def make_plan(part: SuitePart, task: Task, episodes: EpisodeSet, methods: Sequen
         if (reason := untrainable.get(cell) or _why_infeasible(episodes, cell, condition))
     )
     impossible = {(one.cell, one.condition) for one in infeasible}
+    seeds = _seeds(part, methods)
     fits: list[PlannedFit] = []
     for method in methods:
         conditions = part.conditions_for(method.regimes)
         for split in _splits_of(method, task, splits):
             possible = [c for c in conditions if (split.cell, c) not in impossible]
-            seeds = range(1 if method.deterministic else part.seeds) if possible else ()
-            fits.extend(_fit(part, task, episodes, method, split, seed, possible) for seed in seeds)
-    return PartPlan(part, task, episodes, tuple(methods), splits, tuple(fits), infeasible, untrainable)
+            wanted_seeds = seeds[method.name] if possible else ()
+            fits.extend(_fit(part, task, episodes, method, split, seed, possible) for seed in wanted_seeds)
+    return PartPlan(part, task, episodes, tuple(methods), splits, tuple(fits), infeasible, untrainable, seeds)
+
+
+def _seeds(part: SuitePart, methods: Sequence[Description]) -> dict[str, tuple[int, ...]]:
+    own = [spec.seeds for spec in part.methods] + [None] * (len(methods) - len(part.methods))
+    return {
+        method.name: tuple(range(1 if method.deterministic else number or part.seeds))
+        for method, number in zip(methods, own, strict=True)
+    }
 
 
 def widest_plan(plan: PartPlan) -> PartPlan:

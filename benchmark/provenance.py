@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
 from collections.abc import Sequence
 from functools import cache
@@ -83,9 +84,16 @@ def printable_command(arguments: Sequence[str]) -> str:
             kept.append(f"{option}={_without_folders(value)}")
         else:
             kept.append(_without_folders(argument))
-    return " ".join(f"'{word}'" if " " in word else word for word in kept)
+    return shlex.join(kept)
 
 
 def _without_folders(text: str) -> str:
     # A folder may be written with a slash at its end; its name stands before it.
-    return ",".join(part.replace("\\", "/").rstrip("/").rpartition("/")[2] for part in text.split(","))
+    return ",".join(_last(part.replace("\\", "/")) for part in text.split(","))
+
+
+def _last(part: str) -> str:
+    key, equals, value = part.partition("=")
+    if equals and "/" not in key:
+        return f"{key}={_last(value)}"
+    return part.rstrip("/").rpartition("/")[2]

@@ -54,15 +54,19 @@ class MethodSpec:
     Attributes:
         reference: a registered name or `path/to/file.py:ClassName`.
         overrides: JSON object of constructor arguments that differ from the defaults.
+        seeds: fits of this method, where it is not deterministic; None = as many as the suite part says.
 
     Raises:
-        EpishotError: `overrides` is not a JSON object.
+        EpishotError: `overrides` is not a JSON object, or there are no seeds.
     """
 
     reference: str
     overrides: str = "{}"
+    seeds: int | None = None
 
     def __post_init__(self) -> None:
+        if self.seeds is not None and self.seeds < 1:
+            raise EpishotError(f"{self.seeds} seeds of {self.reference!r} make no run; give at least 1.")
         try:
             if isinstance(json.loads(self.overrides), dict):
                 return
@@ -83,7 +87,8 @@ class SuitePart:
     Attributes:
         task: task reference. cells: held-out cells to score; None = all of the card.
         shots, regimes, balances: their product gives the conditions (k = 0 always means regime `none`).
-        draws: supports per (cell, fold, condition with k > 0). seeds: fits per non-deterministic method.
+        draws: supports per (cell, fold, condition with k > 0). seeds: fits per non-deterministic method that
+            does not say another number; rows of fewer seeds than others say so on the board.
         budget: factor on every method's default number of training steps.
 
     Raises:
@@ -105,7 +110,7 @@ class SuitePart:
         if self.protocol not in PROTOCOLS:
             raise EpishotError(f"There is no protocol {self.protocol!r}; choose {' or '.join(PROTOCOLS)}.")
         for what, values in (
-            ("methods", self.methods),
+            ("methods", [(method.reference, method.overrides) for method in self.methods]),
             ("shots", self.shots),
             ("regimes", self.regimes),
             ("balances", self.balances),
@@ -206,6 +211,6 @@ def _refuse_repeats(what: str, values: Sequence[object]) -> None:
     seen: set[object] = set()
     for value in values:
         if value in seen:
-            shown = getattr(value, "reference", getattr(value, "value", value))
+            shown = value[0] if isinstance(value, tuple) else getattr(value, "value", value)
             raise EpishotError(f"{shown!r} is given twice among the {what}; name it once.")
         seen.add(value)

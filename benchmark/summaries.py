@@ -112,7 +112,7 @@ def _orders(
             method.facts,
             runs,
             tuple(c for c in wide.part.conditions_for(method.regimes) if (c.regime, c.balance) in conditions),
-            tuple(range(1 if method.deterministic else plan.part.seeds)),
+            plan.seeds[method.name],
             _in_card_order(plan, asked_now | {run.spec.fit.cell for run in runs}),
             _commands({run.key for run in runs} - own, current.get(method.name), command),
         )

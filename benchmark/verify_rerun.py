@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from ..tasks.errors import EpishotError
 from .archive import RunPlace, archive_path, read_archive
 from .described import Description, describe_methods
 from .findings import Finding, Status
+from .overrides import arguments_in
 from .plan import PlannedFit, PlannedRun, make_plan
 from .prepare import PreparedFit, prepare_fit
 from .published import Published
@@ -62,17 +62,7 @@ def method_spec(reference: str, published: Sequence[Published]) -> tuple[MethodS
     base, bracket, _ = name.partition("[")
     if base not in METHODS:
         raise EpishotError(f"No method {base!r} is registered here; name its file: --rerun path/to/file.py:ClassName.")
-    return MethodSpec(base, _overrides(facts.config, name) if bracket else "{}"), records
-
-
-def _overrides(config: str, name: str) -> str:
-    """Constructor arguments of a row called `method[key=value,...]`: plain values of its configuration."""
-    values = json.loads(config)
-    keys = [part.partition("=")[0] for part in name.partition("[")[2].rstrip("]").split(",")]
-    plain = {key: values[key] for key in keys if isinstance(values.get(key), bool | int | float | str)}
-    if len(plain) != len(keys):
-        raise EpishotError(f"The configuration of {name!r} does not say how to build it again.")
-    return json.dumps(plain)
+    return MethodSpec(base, arguments_in(name, facts.config) if bracket else "{}"), records
 
 
 def rerun(

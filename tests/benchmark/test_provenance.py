@@ -24,6 +24,9 @@ from epishot.benchmark import provenance
         (["run", "--task", r"C:\data\mine"], "epishot run --task mine"),
         (["run", "--task", "./x/f.py:make@cells=3,pairs=9"], "epishot run --task f.py:make@cells=3,pairs=9"),
         (["run", "--cells", "Cell one"], "epishot run --cells 'Cell one'"),
+        (["run", "--set", "maml.x=/home/me/w"], "epishot run --set maml.x=w"),
+        (["run", "--set=./p.py:A.x=/home/me/w"], "epishot run --set=w"),
+        (["run", "--set", 'a.b={"c":1}'], """epishot run --set 'a.b={"c":1}'"""),
     ],
 )
 def test_the_command_has_no_folders(arguments: list[str], printed: str) -> None:
