@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from epishot.benchmark.specs import Condition, FitSpec, MethodSpec, RunSpec, SuitePart
-from epishot.benchmark.suites import FIRST_METHODS, find_suite
+from epishot.benchmark.suites import ENERGY_BEST, ENERGY_ON_FEATURES, FIRST_METHODS, find_suite
 from epishot.methods.base import Balance, Regime
 from epishot.methods.registry import METHODS
 from epishot.tasks.errors import EpishotError, UnknownNameError
@@ -113,6 +113,27 @@ def test_v1_is_the_published_grid() -> None:
         (task, protocol) for task in ("crispr", "bengi") for protocol in ("cell", "cell+chrom")
     }
     assert {(p.shots, p.draws, p.seeds, p.budget) for p in suite.parts} == {((0, 16, 64), 5, 2, 1.0)}
+
+
+def test_the_energy_suite_stands_beside_v1_and_names_every_energy_method() -> None:
+    *real, simulated = find_suite("energy").parts
+    grid = {(p.task, p.protocol, p.shots, p.draws, p.budget) for p in real}
+    assert grid == {(p.task, p.protocol, p.shots, p.draws, p.budget) for p in find_suite("v1").parts}
+    assert (simulated.task, simulated.protocol) == ("synthetic", "cell")
+    for one in real:
+        assert [spec.reference for spec in one.methods] == list(ENERGY_ON_FEATURES)
+        assert {spec.seeds or one.seeds for spec in one.methods if spec.reference not in ENERGY_BEST} == {1}
+    named = {spec.reference for one in (*real, simulated) for spec in one.methods}
+    registered = {name for name in METHODS.names() if name.startswith("energy-")}
+    assert registered == {name for name in named if name.startswith("energy-")}
+
+
+def test_a_method_may_have_seeds_of_its_own() -> None:
+    assert part(methods=(MethodSpec("maml", seeds=3), MethodSpec("protonet"))).methods[0].seeds == 3
+    with pytest.raises(EpishotError, match="0 seeds of 'maml'"):
+        MethodSpec("maml", seeds=0)
+    with pytest.raises(EpishotError, match="'maml' is given twice"):
+        part(methods=(MethodSpec("maml", seeds=3), MethodSpec("maml")))
 
 
 def test_an_unknown_suite_gets_a_suggestion() -> None:
