@@ -156,6 +156,20 @@ def test_shared_resamples_make_comparisons_paired():
     np.testing.assert_array_equal(first, replicate_average_precision(scores * 2, query, resamples))
 
 
+def test_rows_of_different_numbers_of_seeds_stay_paired():
+    """One seed beside three: the same loci and draws, so that seeds alone add to the spread of the difference."""
+    query = make_query(800, 60, 0.1)
+    resamples = cluster_resamples(query, "set", 300)
+    random = np.random.default_rng(0)
+    one = random.normal(size=(4, query.n)) + 1.5 * query.labels
+    single = cell_replicates([FoldScores(query, resamples, [one])], "set").values
+    thrice = cell_replicates([FoldScores(query, resamples, [one, one, one])], "set").values
+    np.testing.assert_allclose(thrice, single, atol=1e-12)
+    spread = [one, one + 0.3 * random.normal(size=one.shape), one + 0.3 * random.normal(size=one.shape)]
+    differing = cell_replicates([FoldScores(query, resamples, spread)], "set").values
+    assert 0 < (differing - single).std() < 0.5 * single.std()
+
+
 @pytest.mark.slow
 def test_intervals_cover_the_truth_under_clustered_noise():
     """120 data sets with locus effects on labels and scores: 95 % intervals cover about that often, and
