@@ -1,1 +1,1 @@
-"""What makes hidden vectors, latents and potentials of pairs; none of it sees the cell."""
+"""What makes hidden vectors, latents and potentials of pairs; nothing in here sees the cell."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from epishot.methods.energy.fourier_head import FourierEnergyHead
+from epishot.methods.energy.encoders.heads import FourierEnergyHead
 
 
 def test_equals_the_formula_written_as_loops():

@@ -1,4 +1,4 @@
-"""The FourierEnergyKAN head: from an encoded pair to a scalar energy."""
+"""Potential heads: from the latent vector of a pair to its potential U."""
 
 from __future__ import annotations
 
@@ -34,4 +34,21 @@ class FourierEnergyHead(nn.Module):
         waves = torch.cat([torch.cos(angle), torch.sin(angle)], dim=-1).flatten(-2)
         sums = nn.functional.linear(waves, torch.cat([self.cosine, self.sine], dim=-1).flatten(1))
         energy: Tensor = self.out(nn.functional.silu(sums)).squeeze(-1)
+        return energy
+
+
+class LinearHead(nn.Module):
+    """U = w' z + b.
+
+    Args:
+        d: size of z.
+    """
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(d, 1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(..., d) -> (...,)."""
+        energy: Tensor = self.out(z).squeeze(-1)
         return energy

@@ -1,10 +1,11 @@
-"""The chromatin-feature encoder: from a row of features and distance to the latent vector z of a pair."""
+"""The chromatin-feature encoder: from a row of features and distance to the hidden vector of a pair."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from ..parts import Encoder, Hidden, PairInputs
 from .dropout import ByteDropout
 
 #: A column that hardly varies in the training cells may vary in the next one; dividing by its tiny sd
@@ -43,12 +44,12 @@ def _thinned(inputs: Tensor) -> Tensor:
     return inputs[:: max(1, inputs.shape[0] // 2**15)]
 
 
-class FeatureEncoder(nn.Module):
-    """A multilayer perceptron on piecewise-linear codes; it never sees the cell.
+class FeatureEncoder(Encoder):
+    """A multilayer perceptron on piecewise-linear codes; its last hidden layer is the hidden vector.
 
     Args:
         inputs: (n, F) float32 training rows, from which quantiles and scales are taken; NaN = unknown.
-        bins: codes per column. width: hidden units. depth: hidden layers. latent: size of z.
+        bins: codes per column. width: hidden units, the size. depth: hidden layers, at least 1.
         dropout: on hidden units. feature_dropout: on whole columns, all codes of one at once.
     """
 
@@ -62,7 +63,6 @@ class FeatureEncoder(nn.Module):
         bins: int,
         width: int,
         depth: int,
-        latent: int,
         dropout: float,
         feature_dropout: float,
     ) -> None:
@@ -78,10 +78,11 @@ class FeatureEncoder(nn.Module):
         for _ in range(depth):
             layers += [nn.Linear(size, width), nn.SiLU(), ByteDropout(dropout)]
             size = width
-        layers.append(nn.Linear(size, latent))
+        self.size = size
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(n, F) -> (n, latent); an unknown value counts as the training mean."""
-        z: Tensor = self.layers(((self.code(inputs) - self.mean) / self.scale).nan_to_num(nan=0.0))
-        return z
+    def forward(self, inputs: PairInputs) -> Hidden:
+        """n pairs with features (n, F) -> (n, width); an unknown value counts as the training mean."""
+        assert inputs.features is not None
+        codes = self.code(inputs.features)
+        return Hidden(self.layers(((codes - self.mean) / self.scale).nan_to_num(nan=0.0)))
