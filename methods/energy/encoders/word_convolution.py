@@ -19,7 +19,7 @@ class _PooledLookup(torch.autograd.Function):
     def forward(ctx: Any, table: Tensor, words: Tensor, pool: int) -> Tensor:
         """table (k, V, c), words (n, L) ids, 0 = unknown -> (n, ceil(L / pool), c), very low without a known word."""
         kernel, size, channels = table.shape
-        n, length = words.shape
+        length = words.shape[1]
         padded = nn.functional.pad(words, (kernel // 2, kernel - 1 - kernel // 2))
         offsets = torch.arange(kernel, dtype=words.dtype) * size
         rows = table.reshape(-1, channels)
