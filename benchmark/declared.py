@@ -114,6 +114,9 @@ class _Class:
 
     def __init__(self, source: _Source, node: ast.ClassDef) -> None:
         self._source, self._node = source, node
+        hooks = [one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init_subclass__"]
+        if node.decorator_list or node.keywords or hooks:
+            raise _NotWrittenError(node.name)  # it, or its subclasses, may be changed when they are made
 
     def attribute(self, name: str) -> object:
         """An attribute of the class or, first come first, of its bases."""
