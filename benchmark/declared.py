@@ -125,6 +125,8 @@ class _Class:
                 return self._source.evaluate(assigned)
         for expression in self._node.bases:
             base = self._source.evaluate(expression)
+            if hasattr(getattr(base, "__init_subclass__", None), "__func__"):
+                raise _NotWrittenError(self._node.name)
             try:
                 return base.attribute(name) if isinstance(base, _Class) else getattr(base, name)
             except AttributeError:
