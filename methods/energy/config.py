@@ -415,7 +415,8 @@ class EnergyConfig(Section):
             missing = sorted(set(stage.losses or ()) - set(self.losses))
             if missing:
                 raise ValueError(f"stage {stage.name!r} asks for losses that have no weight: {', '.join(missing)}")
-        idle = sorted(set(self.losses) - {name for stage in self.stages for name in self.active(stage)})
+        live = {name for name, loss in self.losses.items() if loss.weight or loss.start}
+        idle = sorted(live - {name for stage in self.stages for name in self.active(stage)})
         if idle:
             raise ValueError(f"no stage uses the loss {', '.join(idle)}; take it out or add it to a stage")
         needs = {
@@ -427,7 +428,7 @@ class EnergyConfig(Section):
             LossName.CHROMATIN: (self.encoder.chromatin, "`encoder.chromatin`"),
         }
         for loss, (given, what) in needs.items():
-            if loss in self.losses and not given:
+            if loss in live and not given:
                 raise ValueError(f"the loss {loss.value!r} needs {what}")
         return self
 

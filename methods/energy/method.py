@@ -13,8 +13,9 @@ from torch import Tensor
 from ...tasks.errors import MethodError
 from ..base import FitContext, Method, PairTable, Reads, Regime, Supports, TrainTable
 from .config import DEFAULT_LOSSES, EnergyConfig, EstimatorKind
-from .encoders.inputs import InputReader
-from .encoders.wrappers import TargetScale
+from .encoders.inputs import InputReader, chromatin_targets
+from .encoders.inputs import reads as needed_reads
+from .encoders.wrappers import ChromatinScale
 from .environments.cell_features import cell_statistics
 from .forward import TrainingData
 from .model import EnergyModel, as_float64
@@ -65,11 +66,11 @@ class EnergyMethod(Method):
     def __init__(self, **options: object) -> None:
         self._config = EnergyConfig.parse(_merged({"losses": _LOSSES, **self.preset}, options), where=self.name)
         self._reader = InputReader(self._config.encoder)
-        missing = sorted(self._reader.reads - self.reads)
+        missing = sorted(needed_reads(self._config) - self.reads)
         if missing:
             raise MethodError(
-                f"Method {self.name!r} does not read {', '.join(missing)}, which encoder "
-                f"{self._config.encoder.kind.value!r} needs; choose a preset that does."
+                f"Method {self.name!r} does not read {', '.join(missing)}, which this configuration needs "
+                f"(encoder {self._config.encoder.kind.value!r}); choose a preset that does."
             )
         self._trained: Trained | None = None
 
@@ -153,8 +154,8 @@ class EnergyMethod(Method):
     def _data(self, train: TrainTable) -> TrainingData:
         chromatin = None
         if self._config.encoder.chromatin:
-            targets = self._reader.chromatin_targets(train)
-            chromatin = TargetScale(targets)(targets)
+            targets = chromatin_targets(train)
+            chromatin = torch.from_numpy(ChromatinScale(targets)(targets))
         return TrainingData(
             inputs=self._reader.of_train(train),
             label=torch.from_numpy(train.label.astype(bool)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .config import EnergyConfig, EstimatorKind
+from .config import EnergyConfig, EstimatorKind, Unseen
 from .couplings.build import build_coupling, build_temperature
 from .encoders.build import build_encoder, build_head, build_wrapper
 from .encoders.wrappers import ChromatinHead
@@ -13,6 +13,8 @@ from .environments.build import build_estimator
 from .environments.fusion import fuse
 from .environments.modulator import Modulator, Reader
 from .environments.posterior import Posterior
+from .environments.prototypes import PrototypeKernel
+from .environments.teacher import Teacher
 from .names import Group
 from .parts import Canonical, CellFacts, Encoded, Environment, PairInputs, Pairs, SupportRows
 
@@ -78,12 +80,11 @@ class EnergyModel(nn.Module):
 
     def read(self, support: SupportRows, facts: CellFacts) -> Environment:
         """What the student makes of E supports: the one rule for a cell that training has not seen."""
+        if self.config.environment.unseen is Unseen.NONE and bool((facts.code < 0).all()):
+            return self.neutral(facts.code.shape[0])
         embedding, raw = self.student(support, facts)
         if self.posterior is not None and support.label is not None and support.label.shape[1]:
-            pairs = Encoded(support.potential, support.latent, support.hidden)
-            raw = self.posterior(
-                raw, lambda theta: self.logits(pairs, self._environment(theta, None)), support.label, support.known
-            )
+            raw = self._most_probable(raw, support)
         return self._environment(raw, embedding)
 
     def read_teacher(self, support: SupportRows, facts: CellFacts) -> Environment:
@@ -132,16 +133,38 @@ class EnergyModel(nn.Module):
 
     def groups(self) -> dict[Group, list[nn.Parameter]]:
         """All parameters, by the group that the routing speaks of."""
-        student = list(self.student.parameters()) + ([] if self.posterior is None else [*self.posterior.parameters()])
+        readers = [reader for reader in (self.student, self.teacher) if reader is not None]
+        prototypes = [parameter for reader in readers for parameter in _prototype_parameters(reader)]
+        apart = {id(parameter) for parameter in prototypes}
+
+        def own(*modules: nn.Module | None) -> list[nn.Parameter]:
+            found = [p for module in modules if module is not None for p in module.parameters()]
+            return [p for p in found if id(p) not in apart]
+
         return {
-            Group.ENCODER: [*self.encoder.parameters(), *self.wrapper.parameters(), *self.head.parameters()],
-            Group.TEMPERATURE: list(self.temperature.parameters()),
-            Group.TEACHER: [] if self.teacher is None else list(self.teacher.parameters()),
-            Group.STUDENT: student,
-            Group.OPPORTUNIST: [] if self.opportunist is None else list(self.opportunist.parameters()),
-            Group.COUPLING: list(self.coupling.parameters()),
-            Group.CHROMATIN: [] if self.chromatin is None else list(self.chromatin.parameters()),
+            Group.ENCODER: own(self.encoder, self.wrapper, self.head),
+            Group.TEMPERATURE: own(self.temperature),
+            Group.TEACHER: own(self.teacher),
+            Group.STUDENT: own(self.student, self.posterior),
+            Group.OPPORTUNIST: own(self.opportunist),
+            Group.PROTOTYPES: prototypes,
+            Group.COUPLING: own(self.coupling),
+            Group.CHROMATIN: own(self.chromatin),
         }
+
+    def _most_probable(self, raw: Tensor, support: SupportRows) -> Tensor:
+        assert self.posterior is not None
+        assert support.label is not None
+        whole = Encoded(support.potential, support.latent, support.hidden)
+        # The same rows, each as a cell of its own: one backward pass then gives every row's slopes.
+        single = Encoded(*(value.flatten(0, 1).unsqueeze(1) for value in whole[:3] if value is not None))
+        return self.posterior(
+            raw,
+            lambda theta: self.logits(whole, self._environment(theta, None)),
+            support.label,
+            support.known,
+            rows=lambda theta: self.logits(single, self._environment(theta, None)),
+        )
 
     def _environment(self, raw: Tensor, embedding: Tensor | None) -> Environment:
         size = self.coupling.n_raw
@@ -153,6 +176,13 @@ class EnergyModel(nn.Module):
         size = self.coupling.n_raw
         own = environment.parameters[:, size:] if self.temperature.extra else None
         return environment.parameters[:, :size], self.temperature(own)
+
+
+def _prototype_parameters(reader: Reader) -> list[nn.Parameter]:
+    estimator = reader.estimator
+    if isinstance(estimator, Teacher):
+        return [estimator.nodes, *estimator.graph.parameters()]
+    return [estimator.values] if isinstance(estimator, PrototypeKernel) else []
 
 
 def as_float64(model: EnergyModel) -> EnergyModel:
