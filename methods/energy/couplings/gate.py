@@ -24,7 +24,7 @@ class Gate(Coupling):
 
     - "blocking": (softplus(U) sigma(w R) - b) / T. The gated quantity is positive, so a closed gate means "no".
     - "literal": U sigma(w R + b) / T, which is a temperature of the cell's own: a closed gate means p = 1/2.
-    - "tanh": U (1 + a tanh(U) sigma(R)) / T with a in (0, 1); increasing in U while a sigma(R) <= 0.834.
+    - "tanh": U (1 + a tanh(U) sigma(R)) / T with a in (0, 1); increasing in U while a sigma(R) <= 0.8336.
     - "hard": U times 1 where R > 0 and beta elsewhere, beta in (0, 1), with the gradient of the sigmoid between
       the two levels (straight-through, Bengio et al. 2013).
 
