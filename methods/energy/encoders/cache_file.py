@@ -27,8 +27,9 @@ def sequence_keys(codes: np.ndarray) -> list[bytes]:
         codes: (n, L) uint8 codes A, C, G, T, N = 0..4.
     """
     codes = np.ascontiguousarray(codes, dtype=np.uint8)
-    known = codes != _UNKNOWN_BASE
-    ends = np.where(known.any(axis=1), codes.shape[1] - known[:, ::-1].argmax(axis=1), 0) if codes.size else []
+    # A known column in front gives every row an end, even one that is all N.
+    known = np.pad(codes != _UNKNOWN_BASE, ((0, 0), (1, 0)), constant_values=True)
+    ends = codes.shape[1] - known[:, ::-1].argmax(axis=1)
     return [
         hashlib.blake2b(row[:end].tobytes(), digest_size=_KEY_BYTES).digest()
         for row, end in zip(codes, ends, strict=True)

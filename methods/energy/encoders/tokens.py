@@ -67,8 +67,6 @@ class SideTokens(nn.Module):
         pooled = self.norm(self.words(ids))
         pooled = self.dropout(pooled.flatten(0, 1)).view(pooled.shape)
         valid = self._valid(ids > 0)
-        if valid is not None:
-            pooled = pooled * valid.unsqueeze(-1)
         return Tokens(self.attention(pooled, valid), valid)
 
     def _valid(self, known: Tensor) -> Tensor | None:

@@ -35,7 +35,12 @@ def _inputs(n: int = 12) -> PairInputs:
 def _build(kind: EncoderKind, inputs: PairInputs, **sizes: object):
     torch.manual_seed(0)
     config = {"kmer": 3, "token_embedding": 8, "channels": 8, "kernel": 5, "pool": 6, "heads": 2, **sizes}
-    return build_encoder(EncoderConfig(kind=kind, **config), inputs)
+    encoder = build_encoder(EncoderConfig(kind=kind, **config), inputs)
+    # Away from zero biases and unit scales, behind which a missing mask could hide.
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    return encoder
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from epishot.methods.energy.encoders.attention import Temperature, attend
-from epishot.methods.energy.encoders.cbat import PRIOR_BOUND, DepthwiseMix, KeyPrior
+from epishot.methods.energy.encoders.cbat import PRIOR_BOUND, DepthwiseMix, KeyPrior, LocalStage
 from epishot.methods.energy.encoders.joint import ANCHOR, OTHER, OWN, REACH, join
 from epishot.methods.energy.encoders.pooling import AttentionPool
 from epishot.methods.energy.encoders.rope import RotarySelfAttention, rotate, token_positions
@@ -194,14 +194,25 @@ def test_local_attention_does_not_see_beyond_its_reach():
     assert not near[0, REACH + 1]
 
 
+def test_local_stage_keeps_padding_empty_and_rows_apart():
+    stage = LocalStage(4, 2, 0.0).double()
+    with torch.no_grad():
+        stage.norm.bias.fill_(0.5)
+    joint = join(_tokens([3, 2], 3, 1), _randn(2, 2, 4), _tokens([5, 1], 5, 2))
+    values = stage(joint).values
+    assert bool((values[~joint.valid] == 0).all())
+    short = join(Tokens(joint.values[1:, :2], None), joint.values[1:, 2:4], Tokens(joint.values[1:, 4:5], None))
+    torch.testing.assert_close(stage(short).values[0], values[1, :5], rtol=0, atol=1e-12)
+
+
 def test_the_prior_of_a_key_is_bounded_whatever_its_weights():
     prior = KeyPrior(4).double()
     joint = join(_tokens([3, 2], 3, 1), _randn(2, 2, 4), _tokens([5, 1], 5, 2))
     with torch.no_grad():
-        for parameter in prior.parameters():
-            parameter.mul_(100.0)
-    score, bias = prior(joint.values * 1e3, joint)
-    assert bias[joint.valid].abs().max() <= PRIOR_BOUND
+        prior.score.weight.mul_(100.0)
+        prior.temperature.raw.fill_(-5.0)
+    score, bias = prior(joint.values, joint)
+    assert 0.99 * PRIOR_BOUND < bias[joint.valid].abs().max() <= PRIOR_BOUND
     assert bool((bias[~joint.valid] < -1e3).all())
     assert bool(((score[joint.valid] >= 0) & (score[joint.valid] < 3)).all())
     assert bool((score[~joint.valid] == 0).all())
