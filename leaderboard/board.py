@@ -9,6 +9,7 @@ import numpy as np
 
 from ..benchmark.records import CellEntry, CompactRecord
 from ..tasks.errors import EpishotError
+from .config_notes import config_notes
 from .statistics import MacroScore, above, tie_groups
 
 #: Metrics shown beside the headline; averages over cells are defined for each of them.
@@ -72,7 +73,7 @@ class Row:
         macro: mean of the corrected AUPR over the table's cells, None if it is not defined.
         group: tie group, None without a macro.
         beats_control: separably better than the best control it is compared with; None if not compared.
-        notes: what a reader must know of an external row.
+        notes: what a reader must know of an external row, or of a row's configuration.
         metrics: macro means of the secondary metrics and metrics across cells; None where undefined.
         reasons: reason codes of those that are None.
     """
@@ -255,7 +256,7 @@ def _row(
                 reasons |= {name: reason for name, reason in across.reasons.items() if metrics.get(name) is None}
     facts = record.method
     constant = bool(good) and all(_is_constant(entry) for entry in good.values())
-    notes = record.external.notes if record.external is not None else ()
+    notes = (*(record.external.notes if record.external is not None else ()), *config_notes(facts))
     return Row(
         facts.name,
         facts.kind,

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..benchmark.atomic import write_bytes
 from ..tasks.errors import EpishotError
 from .board import Board, BoardTable, Row
+from .energy_table import energy_markdown
 from .format import escape_csv
 from .latex import board_latex
 from .markdown import board_markdown, cost_markdown, write_between_markers
@@ -21,6 +22,8 @@ _CELL_COLUMNS = ("cell", "status", "n", "positives", "draws", "seeds", "low", "h
 
 def write_board(board: Board, folder: Path) -> list[Path]:
     """Write LEADERBOARD.md, COST.md, and leaderboard.csv, .json, .tex and .html into `folder`.
+
+    ENERGY.md as well, if the board has energy methods.
 
     Returns:
         The files written.
@@ -39,6 +42,9 @@ def write_board(board: Board, folder: Path) -> list[Path]:
         write_bytes(paths[3], board_json(board).encode())
         write_bytes(paths[4], board_latex(board).encode())
         write_bytes(paths[5], page_html(board).encode())
+        if energy := energy_markdown(board):
+            paths.append(folder / "ENERGY.md")
+            write_between_markers(paths[-1], energy, "# The energy methods")
     except OSError as error:
         raise EpishotError(f"The leaderboard cannot be written to {folder}: {error.strerror}.") from error
     return paths
@@ -58,9 +64,10 @@ def board_csv(board: Board) -> str:
     )
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*_KEY_COLUMNS, *_CELL_COLUMNS, *metrics])
+    writer.writerow([*_KEY_COLUMNS, *_CELL_COLUMNS, "notes", *metrics])
     for line in _lines(board):
         values = [line[name] for name in (*_KEY_COLUMNS, *_CELL_COLUMNS)]
+        values.append("; ".join(line["notes"]))
         values += [line["metrics"].get(name) for name in metrics]
         writer.writerow([escape_csv(value) if isinstance(value, str) else value for value in values])
     return buffer.getvalue()
@@ -106,6 +113,7 @@ def _lines(board: Board) -> list[dict]:
                 "marks": row.marks,
                 "zero_shot": row.zero_shot,
                 "group": row.group,
+                "notes": list(row.notes),
             }
             for head in table.cells:
                 entry = row.entries.get(head.cell)

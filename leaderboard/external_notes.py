@@ -1,4 +1,4 @@
-"""What a reader must know of external rows: predictions made elsewhere, which nobody can run again here."""
+"""What a reader must know of single rows; external ones are predictions made elsewhere, not to be run again here."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from .format import code_span, escape_markdown
 
 
 def row_notes(table: BoardTable) -> list[str]:
-    """One paragraph per external row that carries notes (pairs that were filled in, conflicts, direction)."""
+    """One paragraph per row that carries notes (external: filled-in pairs, conflicts; controls: configuration)."""
+    kinds = {"external": "External row"}
     return [
-        f"External row {escape_markdown(row.name)}: {escape_markdown('; '.join(row.notes))}."
+        f"{kinds.get(row.kind, 'Row')} {escape_markdown(row.name)}: {escape_markdown('; '.join(row.notes))}."
         for row in table.rows
         if row.notes
     ]

@@ -25,6 +25,8 @@ pooled. The macro mean is over corrected values only: raw AP of cells with diffe
 Brackets are 95 % percentile bootstrap intervals over locus clusters, draws and seeds, with the same resamples for every
 row. They lie a little high (a positive drawn twice ties with itself), and cells are resampled independently although
 they share some loci, so macro intervals are a little narrow; differences between rows are hardly touched by either.
+A row of one seed cannot show how far its training seeds differ: its interval and comparisons leave that out, and those
+of two or three seeds know it poorly.
 
 **Group**: rows of one group cannot be told apart from its top row (paired bootstrap z, Holm at 5 %); group 1 is bold.
 **Marks**: T reads all unlabelled pairs of the held-out cell; C reads the cell's candidate list, which exploits how the

@@ -137,7 +137,7 @@ function drawNotes() {
   if (t.macro_reason) lines.push(`No mean over cells: ${t.macro_reason}. Rows stand in the order of the zero-shot table.`);
   if (t.resolution) lines.push(resolutionNote(t.resolution));
   lines.push(cellsNote(here));
-  for (const row of t.rows) if (row.notes.length) lines.push(`External row ${row.name}: ${row.notes.join("; ")}.`);
+  for (const row of t.rows) if (row.notes.length) lines.push(`${row.kind === "external" ? "External row" : "Row"} ${row.name}: ${row.notes.join("; ")}.`);
   const shared = Object.entries(here.overlap);
   if (shared.length) lines.push(`Training and query share loci under this protocol; query rows whose gene / very pair occurs in training: ${shared.map(([cell, one]) => `${cell} ${(100 * (one.gene ?? 0)).toFixed(0)} % / ${(100 * (one.pair ?? 0)).toFixed(1)} %`).join("; ")}.`);
   for (const head of t.heads) {
