@@ -33,8 +33,8 @@ def generate(coupling: str | Coupling, *, nuisance: str | Nuisance = "absent", *
     Args:
         coupling: a `settings.Coupling` or its value.
         nuisance: a `settings.Nuisance` or its value.
-        **settings: the numeric fields of `settings.Settings`: seed, cells, pairs, prevalence, slope,
-            slope_sd, offset_sd, scale_sd.
+        **settings: the other fields of `settings.Settings`: seed, cells, pairs, prevalence, slope,
+            slope_sd, offset_sd, scale_sd, bilinear, full_spread.
 
     Raises:
         EpishotError: a setting is unknown or out of its range.

@@ -12,13 +12,18 @@ GENERATOR_VERSION = "1"
 
 DEFAULT_PAIRS = 2000
 
+#: Standard deviations at which the evenly spread normal numbers of the cells are cut (quantiles 0.02 and 0.98).
+SPREAD = 2.06
+
 
 class Coupling(StrEnum):
     """How intrinsic potential U and cell form the logit of the label."""
 
     ADDITIVE = "additive"  #: (U - R(c)) / T
     MULTIPLICATIVE = "multiplicative"  #: (M(c) U + B(c)) / T(c)
+    INTERACTION = "interaction"  #: (U - R(c) + lambda U R(c)) / T: one R moves slope and offset
     GATE = "gate"  #: (s softplus(U) sigma(R(c)) - t) / T
+    LITERAL_GATE = "literal-gate"  #: (U - u0) sigma(R(c)) / T
     SATURATING = "saturating"  #: (U - u0) / (1 + R(c)) / T
     HILL = "hill"  #: s (h - h0) / T with h = U+^n / (U+^n + K(c)^n), U+ = softplus(U)
     XDEPENDENT = "xdependent"  #: (U + z^T W e(c) - R(c)) / T: rankings differ between cells
@@ -47,6 +52,10 @@ class Settings:
         slope_sd: standard deviation of the slope over cells, where the coupling lets it vary.
         offset_sd: standard deviation of the offset over cells, in logits, where the coupling has one.
         scale_sd: standard deviation over cells of the natural log of a feature's scale.
+        bilinear: strength of the bilinear term, in standard deviations of U, where the coupling has one.
+        full_spread: gate and Hill only. False: gate or half point differ little between cells, whatever the
+            standard deviations say. True: the slope varies by `slope_sd` (gate) or the offset by `offset_sd`
+            (Hill), in the sense of statistical linearisation; the other follows, as one parameter moves both.
     """
 
     coupling: Coupling
@@ -59,6 +68,8 @@ class Settings:
     slope_sd: float = 0.8
     offset_sd: float = 0.25
     scale_sd: float = 0.35
+    bilinear: float = 0.7
+    full_spread: bool = False
 
     def __post_init__(self) -> None:
         fewest = 3 if self.nuisance is Nuisance.SHORTCUT else 2
@@ -70,8 +81,17 @@ class Settings:
             )
         if not 0 < self.prevalence <= 0.5:
             raise EpishotError(f"The prevalence must lie in (0, 0.5], not at {self.prevalence}.")
-        if self.slope <= 0 or min(self.slope_sd, self.offset_sd, self.scale_sd) < 0:
-            raise EpishotError("The slope must be positive and no standard deviation may be negative.")
+        if self.slope <= 0 or min(self.slope_sd, self.offset_sd, self.scale_sd, self.bilinear) < 0:
+            raise EpishotError(
+                "The slope must be positive, and no standard deviation nor the bilinear term may be negative."
+            )
+        if self.full_spread and self.coupling not in (Coupling.GATE, Coupling.HILL):
+            raise EpishotError(f"Full spread is a setting of gate and Hill, not of {self.coupling.value!r}.")
+        if self.coupling is Coupling.INTERACTION and self.slope <= SPREAD * self.slope_sd:
+            raise EpishotError(
+                f"An interaction with slope {self.slope} and slope_sd {self.slope_sd} would invert the ranking of "
+                f"some cell; keep the slope above {SPREAD} times its standard deviation."
+            )
 
     def suffix(self) -> str:
         """Name suffix of the settings that differ from the defaults, e.g. "-seed2-cells24"."""

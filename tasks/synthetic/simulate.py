@@ -17,8 +17,9 @@ from scipy.special import expit
 
 from . import latents, measure, nuisance
 from .ceiling import expected_probability
+from .cell_coupling import CellCoupling, linearise
 from .cells import Candidates, CellLine, candidate_list, make_cells
-from .couplings import BILINEAR, CellCoupling, couplings
+from .couplings import couplings
 from .genome import Genome, build_genome
 from .settings import Coupling, Nuisance, Settings
 from .streams import stream
@@ -88,6 +89,13 @@ class Truth:
     parameters: tuple[dict[str, float], ...]
 
 
+class CanonicalTruth(NamedTuple):
+    """Per cell: logit = slope U + offset, exactly or as nearly as a straight line can; (C,) float64 each."""
+
+    slope: np.ndarray
+    offset: np.ndarray
+
+
 @dataclass(frozen=True)
 class Simulation:
     """A finished simulation: settings, genome, and the rows of every cell."""
@@ -106,6 +114,15 @@ class Simulation:
             embedding=np.stack([rows.coupling.embedding for rows in self.cells]),
             parameters=tuple(rows.coupling.parameters for rows in self.cells),
         )
+
+
+def canonical_truth(simulation: Simulation) -> CanonicalTruth:
+    """Canonical slope and offset of every cell, (C,) each, for any coupling: exact, or by statistical linearisation.
+
+    `Truth.slope` and `Truth.offset` hold the exact ones only. With a bilinear term the line is in V = U + that term.
+    """
+    lines = [linearise(rows.coupling.logit) for rows in simulation.cells]
+    return CanonicalTruth(np.array([line.slope for line in lines]), np.array([line.offset for line in lines]))
 
 
 def simulate(settings: Settings) -> Simulation:
@@ -199,7 +216,7 @@ def _simulate_cell(settings: Settings, genome: Genome, cell: CellLine, rule: Cel
     potential_weight = _standard(POTENTIAL, seen.prior_mean)
     weight = potential_weight
     if settings.coupling is Coupling.XDEPENDENT:
-        weight = weight + BILINEAR * _standard(BILINEAR_WEIGHTS @ rule.embedding, seen.prior_mean)
+        weight = weight + settings.bilinear * _standard(BILINEAR_WEIGHTS @ rule.embedding, seen.prior_mean)
     v_mean = (seen.posterior_mean - centre) @ weight
     v_sd = float(np.sqrt(weight @ seen.covariance @ weight))
     oracle = expit(rule.logit((seen.latent - centre) @ weight))

@@ -20,6 +20,8 @@ _POOL = ("chr1", "chr10", "chr15", "chr21")
 _FORMULA = {
     Coupling.ADDITIVE: "logit = (U - R(c)) / T",
     Coupling.MULTIPLICATIVE: "logit = (M(c) U + B(c)) / T(c)",
+    Coupling.INTERACTION: "logit = (U - R(c) + lambda U R(c)) / T",
+    Coupling.LITERAL_GATE: "logit = (U - u0) sigma(R(c)) / T",
     Coupling.GATE: "logit = s sigma(R(c)) softplus(U) - t",
     Coupling.SATURATING: "logit = (U - u0) / (1 + R(c)) / T",
     Coupling.HILL: "logit = s (h - h0), h = U+^3 / (U+^3 + K(c)^3), U+ = softplus(U)",
