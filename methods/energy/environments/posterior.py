@@ -101,12 +101,11 @@ class Posterior(nn.Module):
 def _forward_mode(logits: Logits, theta: Tensor, eye: Tensor) -> tuple[Tensor, Tensor]:
     """Logits (E, k) and Jacobian (E, k, P), P directions at once."""
 
-    def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-        value, tangent = jvp(logits, (theta,), (direction.expand_as(theta),))
-        return value, tangent
+    def along(direction: Tensor) -> Tensor:
+        tangent: Tensor = jvp(logits, (theta,), (direction.expand_as(theta),))[1]
+        return tangent
 
-    value, tangents = vmap(along, out_dims=(None, -1))(eye)
-    return value, tangents
+    return logits(theta), vmap(along, out_dims=-1)(eye)
 
 
 def _by_rows(rows: Logits, theta: Tensor, k: int) -> tuple[Tensor, Tensor]:
