@@ -84,6 +84,7 @@ def refuse_degenerate(
     has_swap_pairs: bool,
     cell_free_encoder: bool,
     n_cells: int,
+    mixed_support: bool = False,
 ) -> None:
     """Refuse losses that would be identically zero, or constant, in every step.
 
@@ -91,7 +92,8 @@ def refuse_degenerate(
         losses: that are active together. distinct_cells: that a step is sure to hold. sampler: its kind.
         stochastic_encoder: two encodings of a pair differ. has_swap_pairs: the task knows which enhancer-gene
             pairs occur in two cells. cell_free_encoder: what the encoder reads is the same in all cells (DNA).
-        n_cells: training cells that can be drawn.
+        n_cells: training cells that can be drawn. mixed_support: supports are drawn from all cells at once, so no
+            support row belongs to a known cell.
 
     Raises:
         MethodError: the text names the loss and the sampler, or what else it needs.
@@ -107,6 +109,11 @@ def refuse_degenerate(
                 f"{text} compares at least {loss.cells} cells of a step, and the sampler {sampler!r} is sure of "
                 f"{distinct_cells}, where it would be zero or say nothing; use the sampler 'block_meta' or 'episodic' "
                 f"with `sampler.blocks` of {loss.cells} or more (a stage's own `blocks` too)."
+            )
+        if mixed_support and "support_cell" in loss.reads:
+            raise MethodError(
+                f"{text} asks which cell each support was drawn from, and mixed supports come from all of them; set "
+                "`sampler.mixed_support` to false and use the sampler 'block_meta' or 'episodic'."
             )
         if name is LossName.SWAP:
             if not has_swap_pairs:

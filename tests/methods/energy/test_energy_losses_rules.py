@@ -414,6 +414,16 @@ def test_swap_needs_pairs_and_an_encoder_that_can_tell_twins_apart():
     assert loss("swap")(dataclasses.replace(blind, swap=(blind.swap[0], blind.swap[0]))).item() == 0.0
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_losses_on_the_origin_of_supports_are_zero_and_refused_with_mixed_supports(name):
+    if name in ("contrast_environment", "mmd_separate", "prototype"):
+        assert loss(name)(make_step(support_cell=torch.full((3,), -1))).item() == 0.0
+        with pytest.raises(MethodError, match=rf"'{name}'.*mixed_support.*'block_meta' or 'episodic'"):
+            refuse([name], mixed_support=True)
+    else:
+        refuse([name], mixed_support=True)
+
+
 # --- construction
 
 
