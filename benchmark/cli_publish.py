@@ -51,6 +51,9 @@ def publish(
             console.print(f"{what}: {name}", markup=False, highlight=False)
     for one in done.open_ends:
         console.print(f"not verified here: {one.subject}: {one.text}", markup=False, highlight=False)
+    if done.files and (to / "figures").is_dir():
+        text = "The figures still show the earlier board; `epishot leaderboard figures` draws them again."
+        console.print(text, markup=False, highlight=False)
     console.print(f"{len(done.files)} files changed; full scores in {scores}.", markup=False, highlight=False)
     if to_hub is not None:
         rows = ", ".join((*done.added, *done.replaced)) or "no new rows"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from .board import Board, BoardTable, Row
-from .figure_style import FAINT, Look, panel_grid, spread, together, write_caption
+from .figure_style import FAINT, Look, panel_grid, panel_height, spread, together, write_caption
 from .format import counted_cells
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ def draw_cost(board: Board, styles: Mapping[str, Look]) -> Figure | None:
     found = [(table, points) for table, points in found if points]
     if not found:
         return None
-    figure, axes = panel_grid(len(found), _WIDTH, _HEIGHT)
+    height = panel_height(_HEIGHT, max(len(points) for _, points in found))
+    figure, axes = panel_grid(len(found), _WIDTH, height)
     for ax, (table, points) in zip(axes, found, strict=True):
-        _panel(ax, table, points, styles)
+        _panel(ax, table, points, styles, _LABEL * _HEIGHT / height)
     write_caption(figure, _CAPTION)
     return figure
 
@@ -68,7 +69,7 @@ def _points(board: Board, table: BoardTable) -> list[_Point]:
     return points
 
 
-def _panel(ax: Axes, table: BoardTable, points: list[_Point], styles: Mapping[str, Look]) -> None:
+def _panel(ax: Axes, table: BoardTable, points: list[_Point], styles: Mapping[str, Look], gap: float) -> None:
     ax.set_xscale("log")
     front: list[_Point] = []
     for point in sorted(points, key=lambda p: (p.seconds, -p.value)):
@@ -99,7 +100,7 @@ def _panel(ax: Axes, table: BoardTable, points: list[_Point], styles: Mapping[st
         # Rows that order nothing lie on one height: one label.
         tied.setdefault("constant rows" if point.row.constant else point.row.name, []).append(point)
     labels = [(together([point.row.name for point in group]), group[0]) for group in tied.values()]
-    placed = spread([(point.value - low) / (high - low) for _, point in labels], _LABEL)
+    placed = spread([(point.value - low) / (high - low) for _, point in labels], gap)
     for (text, point), height in zip(labels, placed, strict=True):
         look = styles[point.row.name]
         ax.annotate(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .board import Board
 from .curves import Curve, CurvePanel, curve_panels
-from .figure_style import FAINT, INK, Look, panel_grid, spread, together, write_caption
+from .figure_style import FAINT, INK, Look, panel_grid, panel_height, spread, together, write_caption
 from .format import counted_cells
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: Inches of a panel, names included.
 _WIDTH, _HEIGHT = 5.2, 3.9
-#: Height of a label as a share of the axes.
+#: Height of a label as a share of the axes of a panel of that height.
 _LABEL = 0.047
 _CAPTION = (
     "Chance-corrected AUPR, mean over cells (0 = chance); bars: 95 % bootstrap intervals over loci, draws and seeds. "
@@ -32,14 +32,15 @@ def draw_curves(board: Board, styles: Mapping[str, Look]) -> Figure | None:
     panels = curve_panels(board)
     if not panels:
         return None
-    figure, axes = panel_grid(len(panels), _WIDTH, _HEIGHT)
+    height = panel_height(_HEIGHT, max(len(panel.curves) for panel in panels))
+    figure, axes = panel_grid(len(panels), _WIDTH, height)
     for ax, panel in zip(axes, panels, strict=True):
-        _panel(ax, panel, styles)
+        _panel(ax, panel, styles, _LABEL * _HEIGHT / height)
     write_caption(figure, _CAPTION)
     return figure
 
 
-def _panel(ax: Axes, panel: CurvePanel, styles: Mapping[str, Look]) -> None:
+def _panel(ax: Axes, panel: CurvePanel, styles: Mapping[str, Look], gap: float) -> None:
     positions = list(range(len(panel.shots)))
     right = positions[-1]
     learners = [curve for curve in panel.curves if not curve.zero_shot]
@@ -83,7 +84,7 @@ def _panel(ax: Axes, panel: CurvePanel, styles: Mapping[str, Look]) -> None:
     if (panel.regime, panel.balance) != ("labelled", "natural"):
         title += f" ({panel.regime}, {panel.balance})"
     ax.set_title(title)
-    _labels(ax, panel, styles)
+    _labels(ax, panel, styles, gap)
 
 
 def _flat(ax: Axes, panel: CurvePanel, curve: Curve, look: Look, bar: float) -> None:
@@ -117,7 +118,7 @@ def _runs(panel: CurvePanel, curve: Curve) -> list[list[int]]:
     return runs
 
 
-def _labels(ax: Axes, panel: CurvePanel, styles: Mapping[str, Look]) -> None:
+def _labels(ax: Axes, panel: CurvePanel, styles: Mapping[str, Look], gap: float) -> None:
     """Names to the right of the curves' ends, moved apart where they would overlap."""
     tied: dict[str, list[Curve]] = {}
     for curve in panel.curves:
@@ -125,7 +126,7 @@ def _labels(ax: Axes, panel: CurvePanel, styles: Mapping[str, Look]) -> None:
         tied.setdefault("constant rows" if curve.constant else curve.name, []).append(curve)
     low, high = ax.get_ylim()
     ends = [(curves, curves[0].last.value) for curves in tied.values() if curves[0].last]
-    placed = spread([(value - low) / (high - low) for _, value in ends], _LABEL)
+    placed = spread([(value - low) / (high - low) for _, value in ends], gap)
     right = len(panel.shots) - 1
     for (curves, value), height in zip(ends, placed, strict=True):
         look = styles[curves[0].name]

@@ -116,6 +116,11 @@ def panel_grid(count: int, width: float, height: float) -> tuple[Figure, list[Ax
     return figure, axes[:count]
 
 
+def panel_height(usual: float, names: int) -> float:
+    """Inches of a panel beside which `names` names stand: the usual height, more where they are many."""
+    return max(usual, 0.16 * names + 0.8)
+
+
 def write_caption(figure: Figure, text: str) -> None:
     """Write below a figure, in lines no wider than the figure."""
     letters = int(15 * figure.get_size_inches()[0])

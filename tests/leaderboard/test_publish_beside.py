@@ -81,7 +81,10 @@ def test_a_store_with_one_new_method_leaves_the_published_rows_alone(
     assert alone["group"] == 1 or macro(board, "distance", 0)["group"] == 1
 
     assert run(second, 1, "--method", f"{plugin}:Noisy") == 0
+    (board / "figures").mkdir()
+    capfd.readouterr()
     assert publish(second, board) == 0
+    assert "figures still show the earlier board" in capfd.readouterr().out
     after = records(board)
     assert {name: after[name] for name in before} == before
     assert set(after) - set(before) == {"noisy.json", "noisy.replicates.parquet"}
