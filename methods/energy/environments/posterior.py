@@ -82,9 +82,13 @@ class Posterior(nn.Module):
 
         white = torch.zeros_like(mu)
         eye = torch.eye(self.size, dtype=mu.dtype)
+        by_rows = None if torch.is_inference_mode_enabled() else rows  # no backward pass exists there
         for _ in range(self.steps):
             theta = mu + sd * white
-            value, slope = _forward_mode(logits, theta, eye) if rows is None else _by_rows(rows, theta, known.shape[1])
+            if by_rows is None:
+                value, slope = _forward_mode(logits, theta, eye)
+            else:
+                value, slope = _by_rows(by_rows, theta, known.shape[1])
             value = torch.where(known, value, 0.0)
             jacobian = torch.where(known.unsqueeze(2), slope, 0.0) * sd
             probability = torch.sigmoid(value)

@@ -8,8 +8,8 @@ import torch
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from epishot.methods.energy.config import CouplingConfig
-from epishot.methods.energy.couplings.build import build_coupling
+from epishot.methods.energy.config import CouplingConfig, TemperatureConfig
+from epishot.methods.energy.couplings.build import build_coupling, build_temperature
 from epishot.methods.energy.encoders.heads import LinearHead
 from epishot.methods.energy.environments.posterior import Posterior
 from epishot.methods.energy.parts import Pairs
@@ -145,6 +145,27 @@ def test_both_jacobians_agree_with_and_without_a_graph(kind, rows):
         found = posterior(case.mu, case.logits, case.y, case.weight, rows=case.rows if rows else None)
     assert not found.requires_grad
     torch.testing.assert_close(found, expected.detach(), rtol=0, atol=1e-12)
+    with torch.inference_mode():
+        found = posterior(case.mu, case.logits, case.y, case.weight, rows=case.rows if rows else None)
+        assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def test_a_temperature_of_the_cells_own_is_estimated_beside_the_coupling():
+    case = Case("saturating")
+    temperature = build_temperature(TemperatureConfig(kind="per_cell", low=0.1, high=10.0))
+
+    def logits(theta):
+        natural = case.coupling.natural(theta[:, :1])
+        return case.coupling(Pairs(case.u, case.z, case.head), natural, temperature(theta[:, 1:]))
+
+    # Labels that follow U closely ask for a low temperature, labels by chance for a high one.
+    case.y = case.u + 0.3 * torch.randn(CELLS, K, dtype=torch.float64) > 0
+    case.y[1] = torch.rand(K) < 0.5
+    found = Posterior(2).double()(torch.zeros(CELLS, 2, dtype=torch.float64), logits, case.y, case.weight)
+    cells = temperature(found[:, 1:])[:, 0]
+    assert cells[1] > 1.0
+    assert cells[0] < 0.8
+    assert cells[2] < 0.8
 
 
 @pytest.mark.parametrize("kind", KINDS)
