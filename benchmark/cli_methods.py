@@ -35,7 +35,7 @@ def list_methods(context: typer.Context) -> None:
 
     console = stdout_console()
     wide = console.width >= _WIDE
-    rows = []
+    rows, unavailable = [], []
     for name in METHODS.names():
         try:
             one = declared(name)
@@ -43,8 +43,10 @@ def list_methods(context: typer.Context) -> None:
             continue  # it is among the failures
         able = one.capabilities
         marks = " ".join(word for word in (able.marks, "control" * able.control) if word)
+        if one.unavailable:
+            unavailable.append(f"The method {name!r} is unavailable: {one.unavailable}")
         facts = (marks, _letters(able.reads), _supports(able.regimes)) if wide else ()
-        rows.append((name, *facts, one.summary))
+        rows.append((name, *facts, "(unavailable) " * bool(one.unavailable) + one.summary))
     headings = ("method", *(("marks", "reads", "support") if wide else ()), "summary")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     *widths, longest = (max(map(len, cells)) for cells in zip(headings, *rows, strict=True))
@@ -63,6 +65,8 @@ def list_methods(context: typer.Context) -> None:
             highlight=False,
         )
     console.print("`epishot methods show NAME` tells everything about one.", highlight=False)
+    for line in unavailable:
+        typer.echo(line, err=True)
     for name, cause in METHODS.failures().items():
         typer.echo(f"The method {name!r} cannot be loaded: {cause}", err=True)
 
@@ -143,8 +147,8 @@ def _class_of(address: str) -> str:
     return address.replace("\\", "/").rpartition("/")[2]
 
 
-def outline(config: Mapping[str, object], indent: str = "") -> Iterator[str]:
-    """Lines of a nested configuration: sections indented, values as JSON, equal signs under each other."""
+def outline(config: Mapping[str, object], indent: str = "", *, nested: bool = False) -> Iterator[str]:
+    """Lines of a configuration: sections indented, those within sections on one line each, values as JSON."""
     import json
 
     plain = [key for key, value in config.items() if not _is_section(value)]
@@ -152,8 +156,13 @@ def outline(config: Mapping[str, object], indent: str = "") -> Iterator[str]:
     for key in [*plain, *(key for key in config if key not in plain)]:
         value = config[key]
         if isinstance(value, Mapping) and value:
+            within = [one for one in config if _is_section(config[one])]
+            if nested and not any(map(_is_section, value.values())):
+                values = "  ".join(f"{name}={json.dumps(one)}" for name, one in value.items())
+                yield f"{indent}{key:<{max(map(len, within))}}  {values}"
+                continue
             yield f"{indent}{key}"
-            yield from outline(value, f"{indent}  ")
+            yield from outline(value, f"{indent}  ", nested=True)
         elif isinstance(value, list) and _is_section(value):
             for number, one in enumerate(value):
                 yield f"{indent}{key}[{number}]"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def print_grid(prepared: Sequence[PreparedPart], console: Console) -> None:
     """Print one table of method x task x protocol, the infeasible combinations, and the cost."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title="Grid", title_justify="left")
@@ -22,7 +23,7 @@ def print_grid(prepared: Sequence[PreparedPart], console: Console) -> None:
         table.add_column(name, justify="right")
     for one in prepared:
         for row in _rows(one):
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
     console.print(table)
     for one in prepared:
         for gap in one.plan.infeasible:

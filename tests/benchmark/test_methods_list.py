@@ -72,6 +72,7 @@ def test_show_prints_the_live_configuration_and_its_digest(capfd: pytest.Capture
 
 def test_nested_sections_are_indented() -> None:
     config = {"coupling": {"kind": "affine", "rank": 4}, "share": 0.1, "stages": [{"name": "a"}, {"losses": ["x"]}]}
+    config["losses"] = {"rank": {"weight": 0.5, "ramp": [0, 1]}, "task": {"weight": 1}}
     assert list(outline(config)) == [
         "share = 0.1",
         "coupling",
@@ -81,4 +82,7 @@ def test_nested_sections_are_indented() -> None:
         '  name = "a"',
         "stages[1]",
         '  losses = ["x"]',
+        "losses",
+        "  rank  weight=0.5  ramp=[0, 1]",
+        "  task  weight=1",
     ]

@@ -104,6 +104,8 @@ def test_a_configured_row_stands_beside_the_plain_one_and_verifies(
 ) -> None:
     store, board = tmp_path / "runs", tmp_path / "board"
     assert run(store, "--methods", "support-ridge") == 0
+    assert run(store, "--methods", "support-ridge", "--set", "support-ridge.C=9", "--dry-run") == 0
+    assert "support-ridge[C=9]" in capfd.readouterr().out
     assert run(store, "--methods", "support-ridge", "--set", "support-ridge.C=9") == 0
     folder = store / "board/records/synthetic-cells3-pairs300/cell"
     rows = {path.stem: json.loads(path.read_text()) for path in folder.glob("support-ridge*.json")}
