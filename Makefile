@@ -15,8 +15,16 @@ install: .venv/installed
 demo: install
 	$(BIN)/epishot run --suite demo
 
-test: install
-	$(BIN)/python -m pytest -q
+# Without learn2learn its tests are skipped by pytest alone; here they may not be.
+test: install .venv/learn2learn-0.2.0
+	EPISHOT_REQUIRE_LEARN2LEARN=1 $(BIN)/python -m pytest -q
+
+# Only tests need it: the C files of the release do not compile on Python >= 3.11, build_ext makes Cython write them
+# anew; --no-deps leaves out gym, torchvision and others that nothing here imports. See docs/learn2learn.md.
+.venv/learn2learn-0.2.0: | install
+	$(BIN)/python -m pip install --quiet --no-deps --use-pep517 --config-settings="--build-option=build_ext" learn2learn==0.2.0
+	$(BIN)/python -c 'from epishot.baselines.learn2learn_import import learn2learn; learn2learn()'
+	touch $@
 
 # mypy finds the package `epishot` through a link, because the repository root itself is the package.
 lint: install

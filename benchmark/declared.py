@@ -10,6 +10,7 @@ import ast
 import sys
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..methods.base import Capabilities
@@ -24,6 +25,8 @@ class Declared:
 
     Attributes:
         name: registry name. summary: one line. capabilities: as `Method.capabilities` gives them.
+        unavailable: why the method cannot run here and how to change that, or None. A class that needs an
+            optional library says so by two attributes: `requires`, a module, and `install`, a command.
     """
 
     def __init__(self, name: str, attribute: Callable[[str], object]) -> None:
@@ -37,6 +40,13 @@ class Declared:
             logits=bool(attribute("logits")),
             control=bool(attribute("control")),
         )
+        self.unavailable: str | None = None
+        try:
+            requires = str(attribute("requires"))
+        except AttributeError:
+            return
+        if find_spec(requires) is None:
+            self.unavailable = f"{requires} is not installed; install it with: {attribute('install')}"
 
 
 def declared(name: str) -> Declared:

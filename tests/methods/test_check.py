@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import average_precision_score
 
+from epishot.benchmark.declared import declared
 from epishot.methods import METHODS, Balance, Method, Reads, Regime, SklearnMethod
 from epishot.methods.check import CheckResult, Status, check_names, print_checks, run_checks
 from epishot.methods.check_case import Case, Setting
@@ -19,7 +20,9 @@ from epishot.methods.check_null import _average_precisions, permutation_p
 from epishot.tasks.catalog import load_task
 from epishot.tasks.errors import EpishotError, MethodError, UnknownNameError
 
-BUILT_IN = [name for name in METHODS.names() if METHODS.origin(name).startswith("epishot")]
+BUILT_IN = [
+    name for name in METHODS.names() if METHODS.origin(name).startswith("epishot") and not declared(name).unavailable
+]
 
 
 class Sound(Method):
