@@ -475,5 +475,5 @@ def test_overrides_are_checked_and_named() -> None:
     described = describe(locate(MethodSpec(f"{FAULTY}:Looks", '{"out": "a b/c"}')))
     # What the name cannot show is told apart by a digest.
     assert re.fullmatch(r"looks\[out=abc,\+[0-9a-f]{8}\]", described.name)
-    with pytest.raises(EpishotError, match="has no option 'outs'. Did you mean 'out'"):
+    with pytest.raises(EpishotError, match=r"has no option 'outs'\. Did you mean 'out'"):
         describe(locate(MethodSpec(f"{FAULTY}:Looks", '{"outs": 1}')))
