@@ -143,7 +143,7 @@ class EnvironmentConfig(Section):
     prototypes: Count = 4
     decay: Inner = 0.9
     tau: Positive = 1.0
-    newton: Count = 6
+    newton: Count = 4
     prior_sd: Positive = 1.0
 
     @model_validator(mode="after")
@@ -365,7 +365,7 @@ DEFAULT_STAGES: tuple[StageConfig, ...] = (
         steps=300,
         phase=Phase.ENVIRONMENT,
         rows="reserved",
-        frozen=(Group.ENCODER, Group.COUPLING),
+        frozen=(Group.ENCODER,),
         restart=True,
         blocks=16,
         prevalence_shift=1.0,
@@ -384,7 +384,7 @@ class EnergyConfig(Section):
     the coupling was frozen in the last stage after one look at all five held-out cells, where support
     lowered the ranking; the training cells then showed the same fall and its mending.
 
-    `reserved_share` of the loci is kept for stages on reserved rows.
+    About `reserved_share` of the loci is kept for stages on reserved rows, more where the cells are small.
     """
 
     encoder: EncoderConfig = EncoderConfig()

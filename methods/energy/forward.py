@@ -84,16 +84,18 @@ def forward(
             code = torch.from_numpy(batch.cell)
             known = (code != UNKNOWN) & (model.teacher is not None)
             facts = CellFacts(code, _observed(data, source))
-            support = _support(model, data, batch.support, batch.label, batch, pool)
+            support = _support(model, data, (batch.support, batch.label, batch.labelled, batch.present), pool)
         student = environment = model.read(support, facts)
         if model.teacher is not None and bool(known.any()):
             teacher = _teacher(model, support, facts, known)
             environment = model.known(student, teacher, known)
         if model.opportunist is not None and reads & {"opportunist", "opportunist_logits"}:
             opportunist = model.read_opportunist(support, facts)
-        if "second" in reads and batch.second is not None and batch.second_label is not None:
-            other = _support(model, data, batch.second, batch.second_label, batch, pool)
-            second = model.read(other, facts)
+        if "second" in reads and batch.second is not None:
+            assert batch.second_label is not None
+            assert batch.second_present is not None
+            other = (batch.second, batch.second_label, batch.labelled, batch.second_present)
+            second = model.read(_support(model, data, other, pool), facts)
     prevalence = torch.from_numpy(batch.prevalence).to(encoded.potential.dtype)
     step = Step(
         logits=model.logits(encoded, environment),
@@ -160,11 +162,9 @@ def _shaped(encoded: Encoded, shape: tuple[int, ...]) -> Encoded:
     return Encoded(*(None if v is None else v if v.dim() == 0 else v.view(*shape, *v.shape[1:]) for v in encoded))
 
 
-def _support(
-    model: EnergyModel, data: TrainingData, rows: np.ndarray, label: np.ndarray, batch: EpisodeBatch, pool: Pool | None
-) -> SupportRows:
-    """Encode a support; it has no graph, so the encoder runs in evaluation mode (no dropout, the mean of z)."""
-    index = torch.from_numpy(rows)
+def _support(model: EnergyModel, data: TrainingData, drawn: tuple[np.ndarray, ...], pool: Pool | None) -> SupportRows:
+    """Encode supports (rows, label, labelled, present) without a graph and in evaluation mode: no dropout, mean z."""
+    index = torch.from_numpy(drawn[0])
     if pool is None:
         training = model.training
         model.eval()
@@ -174,8 +174,7 @@ def _support(
         index = torch.arange(index.numel()).view(index.shape)
     else:
         encoded, index = pool.encoded, pool.place[index]
-    tensors = (torch.from_numpy(value) for value in (label, batch.labelled, batch.present))
-    return model.supports(encoded, index, *tensors)
+    return model.supports(encoded, index, *(torch.from_numpy(value) for value in drawn[1:]))
 
 
 def _no_support(encoded: Encoded) -> SupportRows:

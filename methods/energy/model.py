@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .config import EnergyConfig, EstimatorKind, Unseen
+from .config import CouplingKind, EnergyConfig, EstimatorKind, Unseen
 from .couplings.build import build_coupling, build_temperature
+from .couplings.place import Place
 from .encoders.build import build_encoder, build_head, build_wrapper
+from .encoders.centre import CentredHead
 from .encoders.wrappers import ChromatinHead
 from .environments.build import build_estimator
 from .environments.fusion import fuse
@@ -17,6 +19,9 @@ from .environments.prototypes import PrototypeKernel
 from .environments.teacher import Teacher
 from .names import Group
 from .parts import Canonical, CellFacts, Encoded, Environment, PairInputs, Pairs, SupportRows
+
+#: Couplings without an offset of the cell's own, which read U at a place that all cells share.
+_PLACED = frozenset({CouplingKind.GATE, CouplingKind.SATURATING, CouplingKind.HILL})
 
 
 class EnergyModel(nn.Module):
@@ -40,9 +45,10 @@ class EnergyModel(nn.Module):
         latent = config.encoder.latent
         self.encoder = build_encoder(config.encoder, inputs)
         self.wrapper = build_wrapper(config.encoder, self.encoder.size)
-        self.head = build_head(config.encoder)
+        self.head = CentredHead(build_head(config.encoder))
         self.chromatin = ChromatinHead(latent, chromatin) if config.encoder.chromatin else None
         self.coupling = build_coupling(config.coupling, latent=latent)
+        self.place = Place() if config.coupling.kind in _PLACED else None
         self.temperature = build_temperature(config.temperature)
 
         def reader(kind: EstimatorKind) -> Reader:
@@ -66,7 +72,8 @@ class EnergyModel(nn.Module):
         hidden, penalty = self.encoder(inputs)
         latent, mean, log_variance = self.wrapper(hidden)
         chromatin = None if self.chromatin is None else self.chromatin(latent)
-        return Encoded(self.head(latent), latent, hidden, mean, log_variance, chromatin, penalty)
+        potential = self.head(latent)
+        return Encoded(potential, latent, hidden, mean, log_variance, chromatin, penalty)
 
     def supports(
         self, pool: Encoded, rows: Tensor, label: Tensor | None, labelled: Tensor, present: Tensor
@@ -117,7 +124,8 @@ class EnergyModel(nn.Module):
 
     def logits(self, encoded: Encoded, environment: Environment) -> Tensor:
         """(E, n) logits of one set of n pairs, or of E sets."""
-        pairs = Pairs(encoded.potential, encoded.latent, self.head)
+        potential = encoded.potential if self.place is None else self.place(encoded.potential)
+        pairs = Pairs(potential, encoded.latent, self.head)
         natural, temperature = self._split(environment)
         logits: Tensor = self.coupling(pairs, natural, temperature)
         return logits
@@ -129,7 +137,8 @@ class EnergyModel(nn.Module):
     def canonical(self, environment: Environment) -> Canonical:
         """a(c) and b(c) of the scalar part, each (E,)."""
         natural, temperature = self._split(environment)
-        return self.coupling.canonical(natural, temperature)
+        form = self.coupling.canonical(natural, temperature)
+        return form if self.place is None else self.place.canonical(form)
 
     def groups(self) -> dict[Group, list[nn.Parameter]]:
         """All parameters, by the group that the routing speaks of."""
@@ -148,7 +157,7 @@ class EnergyModel(nn.Module):
             Group.STUDENT: own(self.student, self.posterior),
             Group.OPPORTUNIST: own(self.opportunist),
             Group.PROTOTYPES: prototypes,
-            Group.COUPLING: own(self.coupling),
+            Group.COUPLING: own(self.coupling, self.place),
             Group.CHROMATIN: own(self.chromatin),
         }
 

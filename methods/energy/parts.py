@@ -153,7 +153,7 @@ class Environment(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Pairs as a coupling sees them: U (n,) or (E, n); z (n, d) or (E, n, d); head: z -> U, for couplings that bend z."""
+    """Pairs as a coupling sees them: U (n,) or (E, n); z (n, d) or (E, n, d); head z -> U for couplings that bend z."""
 
     potential: Tensor
     latent: Tensor
@@ -164,7 +164,7 @@ class Canonical(NamedTuple):
     """A scalar coupling in canonical form: logit = slope U + offset, each (E,).
 
     For a coupling that is not affine in U: its statistical linearisation under U ~ N(0, 1), slope E[F'(U)] and
-    offset E[F(U)] (Gauss-Hermite).
+    offset E[F(U)].
     """
 
     slope: Tensor
@@ -220,7 +220,7 @@ class Step:
         temperature: () or (B, 1).
         environment: the one used for `logits` (fused where known). student, teacher, opportunist: the single
             voices; teacher rows of unknown cells are meaningless (see `known`).
-        student_logits, opportunist_logits: (B, m) under that voice alone, the routing decides what their gradient may reach.
+        student_logits, opportunist_logits: (B, m) under that voice alone.
         second: (B,) student's reading of a second, disjoint support of the same cells.
         support_cell: (B,) code of the cell each support was drawn from (-1 = mixed).
         branch: (B, k, d_e) environment features e of support rows. branch_present: (B, k) bool.

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from ..base import Regime
+from .config import DEFAULT_STAGES
 from .method import FEATURE_READS, SEQUENCE_READS, EnergyMethod
 
 _RANKING: Mapping[str, object] = {"task": {"weight": 1.0}, "rank": {"weight": 0.5}, "calibration": {"weight": 0.01}}
@@ -24,6 +25,12 @@ _LEGACY: Mapping[str, object] = {
     "domain": {"weight": 0.1},
 }
 _ONE_STAGE: tuple[Mapping[str, object], ...] = ({"name": "joint", "steps": 500, "phase": "joint"},)
+#: As the default, but the interaction of pair and cell stays as joint training left it: trained on, it learns the
+#: few cells and loci of the last stage by heart.
+_FROZEN_INTERACTION: tuple[Mapping[str, object], ...] = tuple(
+    {**stage.model_dump(mode="json"), **({"frozen": ["encoder", "coupling"]} if stage.restart else {})}
+    for stage in DEFAULT_STAGES
+)
 _NO_SUPPORT = frozenset({Regime.NONE})
 
 
@@ -88,7 +95,7 @@ class EnergyGate(EnergyMethod):
     summary = "(softplus(U) sigma(w R) - b) / T: blocking gate, moments of the support, HSIC(z, c)"
     preset: ClassVar[Mapping[str, object]] = {
         "coupling": {"kind": "gate", "form": "blocking"},
-        "environment": {"student": "moments"},
+        "environment": {"student": "moments", "posterior": True},
         "temperature": {"kind": "fixed"},
         "losses": _GATED_LOSSES,
         "sampler": _BLOCKS,
@@ -272,7 +279,11 @@ class EnergyBilinear(EnergyMethod):
 
     name = "energy-bilinear"
     summary = "(U + z' W e - R) / T: energy-additive plus a low-rank interaction of pair and environment"
-    preset: ClassVar[Mapping[str, object]] = {"coupling": {"kind": "bilinear"}, "environment": {"posterior": True}}
+    preset: ClassVar[Mapping[str, object]] = {
+        "coupling": {"kind": "bilinear"},
+        "environment": {"posterior": True},
+        "stages": _FROZEN_INTERACTION,
+    }
 
 
 class EnergyFilm(EnergyMethod):
@@ -285,6 +296,7 @@ class EnergyFilm(EnergyMethod):
         "coupling": {"kind": "film"},
         "environment": {"student": "isab", "posterior": True},
         "losses": {**_RANKING, "bottleneck": {"weight": 0.003, "ramp": [0.0, 0.5]}, **_TAUGHT, **_NATURAL},
+        "stages": _FROZEN_INTERACTION,
     }
 
 
@@ -315,7 +327,11 @@ class EnergyProjection(EnergyMethod):
 
     name = "energy-projection"
     summary = "(head(z projected off z_E) - R) / T: hard orthogonality of pair and environment"
-    preset: ClassVar[Mapping[str, object]] = {"coupling": {"kind": "projection"}, "environment": {"student": "mean"}}
+    preset: ClassVar[Mapping[str, object]] = {
+        "coupling": {"kind": "projection"},
+        "environment": {"student": "mean"},
+        "stages": _FROZEN_INTERACTION,
+    }
 
 
 class EnergyBypass(EnergyMethod):
@@ -323,7 +339,11 @@ class EnergyBypass(EnergyMethod):
 
     name = "energy-bypass"
     summary = "U + FiLM of the split of z into common, specific and interaction parts"
-    preset: ClassVar[Mapping[str, object]] = {"coupling": {"kind": "bypass"}, "environment": {"student": "mean"}}
+    preset: ClassVar[Mapping[str, object]] = {
+        "coupling": {"kind": "bypass"},
+        "environment": {"student": "mean"},
+        "stages": _FROZEN_INTERACTION,
+    }
 
 
 class EnergyPseudoDecoupled(EnergyMethod):

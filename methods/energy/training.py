@@ -36,6 +36,7 @@ from .stopping import EarlyStopping, choose_validation_cells, mean_average_preci
 _WARM_UP = 0.1
 #: Rows of swap pairs in a step, where a loss reads them.
 _SWAP_ROWS = 128
+_RESERVED_ROWS = 200
 _ENCODER_GROUPS = (Group.ENCODER, Group.CHROMATIN, Group.DISCRIMINATOR)
 
 
@@ -79,7 +80,7 @@ class _Training:
     ) -> None:
         self.data, self.labels, self.config, self.context = data, labels, config, context
         self.rng = context.generator(0)
-        reserved = reserve(labels.loci, config.reserved_share, self.rng)
+        reserved = reserve(labels.loci, _reserved_share(labels, config.reserved_share), self.rng)
         self.validation = (
             choose_validation_cells(labels.label, labels.cell, n_cells, config.stopping.cells, self.rng)
             if config.stopping.cells
@@ -143,6 +144,8 @@ class _Training:
             optimiser.step()
             schedule.step()
             self.model.temperature.project()
+            if pool is None:
+                self.model.head.follow(made.step.potential)
             self._move_prototypes(made)
             self.done += 1
             if step >= 0.9 * (steps - 1):
@@ -206,6 +209,7 @@ class _Training:
                 has_swap_pairs=self.labels.identity is not None,
                 cell_free_encoder=encoder.kind is not EncoderKind.FEATURES,
                 n_cells=n_cells,
+                mixed_support=self.config.sampler.mixed_support or sampler.mixed,
             )
 
     def groups(self) -> dict[Group, list[nn.Parameter]]:
@@ -242,6 +246,16 @@ class _Training:
 def _means(reports: list[dict[str, float]]) -> dict[str, float]:
     names = sorted({name for report in reports for name in report})
     return {name: float(np.mean([report[name] for report in reports if name in report])) for name in names}
+
+
+def _reserved_share(labels: TrainingLabels, share: float) -> float:
+    """`share`, or what gives a cell about 200 rows if that is more, up to four times `share`.
+
+    A student learns from the reserved rows what a support of up to 128 pairs is worth; with fewer rows than that to
+    draw from it would learn that a support is worth nothing.
+    """
+    wanted = _RESERVED_ROWS * np.unique(labels.cell).size / labels.cell.size
+    return float(np.clip(wanted, share, 4 * share))
 
 
 def _enough(labels: TrainingLabels, usable: np.ndarray) -> bool:

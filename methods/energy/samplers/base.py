@@ -36,7 +36,7 @@ class EpisodeBatch(NamedTuple):
         support: (B, k) rows. label: (B, k) their labels. present: (B, k) bool, False = padding.
         labelled: (B,) bool; False: the support comes without labels.
         second: (B, k) rows of a second support of the same cells, sharing no locus with the query; None unless
-            asked for. second_label: (B, k).
+            asked for. second_label, second_present: (B, k).
         swap: (s, 2) rows of the same enhancer-gene pair in two different cells; None unless asked for, or where
             the task has none.
     """
@@ -52,6 +52,7 @@ class EpisodeBatch(NamedTuple):
     labelled: np.ndarray
     second: np.ndarray | None = None
     second_label: np.ndarray | None = None
+    second_present: np.ndarray | None = None
     swap: np.ndarray | None = None
 
 

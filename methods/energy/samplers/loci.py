@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..base import PairTable
+from ...base import PairTable
 
 
 def locus_groups(pairs: PairTable) -> np.ndarray:

@@ -1,0 +1,162 @@
+"""What the samplers share: cells with both classes, divided by locus, and the drawing of single-cell blocks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+
+from ....tasks.errors import MethodError
+from ..config import SamplerConfig
+from .base import UNKNOWN, EpisodeBatch, Sampler, TrainingLabels
+from .sides import Partition, Side, divide, outside
+from .swap_pairs import swap_pairs
+
+#: Number of ways, drawn once, to divide a cell's loci.
+_PARTITIONS = 8
+
+
+class Source(NamedTuple):
+    """What a block can be drawn from.
+
+    Attributes:
+        cell: code, `UNKNOWN` for all cells mixed. prevalence: share of positives.
+        partitions: ways to divide its rows. supports: where each of them draws supports from.
+    """
+
+    cell: int
+    prevalence: float
+    partitions: list[Partition]
+    supports: list[Side]
+
+
+class Drawn(NamedTuple):
+    """Support rows (k,), their labels (k,), and which of the slots are filled (k,)."""
+
+    rows: np.ndarray
+    label: np.ndarray
+    present: np.ndarray
+
+
+class BlockSampler(Sampler):
+    """Blocks of a cell's query rows with a support from other loci of the same cell.
+
+    Queries are stratified by class and drawn with replacement; supports come at the block's prevalence and without
+    replacement, so that a support of k rows holds k rows' worth of evidence: where a side has too few rows of a class,
+    slots stay empty.
+
+    Args:
+        data: all training rows. rows: (m,) rows that may be used. config: sizes and shares. rng: source of every draw.
+        prevalence_shift: sd in logits of the prevalence shift of a pseudo-OOD block that has a support to read it from.
+        second: draw a second support, disjoint from the first. swap: rows of swap pairs, 0 for none.
+
+    Raises:
+        MethodError: no cell has both classes among `rows`.
+    """
+
+    def __init__(
+        self,
+        data: TrainingLabels,
+        rows: np.ndarray,
+        config: SamplerConfig,
+        rng: np.random.Generator,
+        *,
+        prevalence_shift: float = 0.0,
+        second: bool = False,
+        swap: int = 0,
+    ) -> None:
+        self.config, self.rng = config, rng
+        self._shift, self._second = prevalence_shift, second
+        codes = [int(c) for c in np.unique(data.cell[rows]) if 0 < data.label[rows[data.cell[rows] == c]].mean() < 1]
+        if not codes:
+            raise MethodError(
+                "No training cell holds both interacting and non-interacting pairs; an energy model needs "
+                "at least one that does."
+            )
+        self.cells = tuple(codes)
+        self.sources = self._sources(data, rows)
+        self._pairs = swap_pairs(data, rows) if swap else None
+        self._swap = swap
+
+    def draw(self, blocks: int) -> EpisodeBatch:
+        """One step's batch of `blocks` blocks."""
+        config, rng = self.config, self.rng
+        chosen = [self.sources[i] for i in self.choose(blocks)]
+        source = np.array([one.cell for one in chosen])
+        unknown = (rng.random(blocks) < config.pseudo_ood_share) | (source == UNKNOWN)
+        sizes = rng.choice(config.support_sizes, size=blocks)
+        p = min(max(1, round(config.block_rows * config.positive_share)), config.block_rows - 1)
+        prevalence = np.array(
+            [
+                _shifted(one.prevalence, rng.normal(0.0, self._shift) if lost and size and self._shift else 0.0)
+                for one, lost, size in zip(chosen, unknown, sizes, strict=True)
+            ]
+        )
+        width = max(1, int(sizes.max()))
+        positive, negative, first, other = [], [], [], []
+        for one, size, share in zip(chosen, sizes, prevalence, strict=True):
+            number = int(rng.integers(len(one.partitions)))
+            query = one.partitions[number].query
+            positive.append(rng.choice(query.positive, p))
+            negative.append(rng.choice(query.negative, config.block_rows - p))
+            drawn = self._support(one.supports[number], int(size), share)
+            first.append(_padded(drawn[0], width))
+            other.append(_padded(drawn[1], width))
+        return EpisodeBatch(
+            cell=np.where(unknown, UNKNOWN, source),
+            source=np.full(blocks, UNKNOWN) if config.mixed_support else source,
+            positive=np.stack(positive),
+            negative=np.stack(negative),
+            prevalence=prevalence,
+            support=np.stack([one.rows for one in first]),
+            label=np.stack([one.label for one in first]),
+            present=np.stack([one.present for one in first]),
+            labelled=rng.random(blocks) < config.labelled_share,
+            second=np.stack([one.rows for one in other]) if self._second else None,
+            second_label=np.stack([one.label for one in other]) if self._second else None,
+            second_present=np.stack([one.present for one in other]) if self._second else None,
+            swap=self._drawn_pairs(),
+        )
+
+    @abstractmethod
+    def choose(self, blocks: int) -> list[int]:
+        """Which of `sources` each block is drawn from."""
+
+    def _sources(self, data: TrainingLabels, rows: np.ndarray) -> list[Source]:
+        """One source for each cell."""
+        return [self._source(code, rows[data.cell[rows] == code], data, rows) for code in self.cells]
+
+    def _source(self, code: int, own: np.ndarray, data: TrainingLabels, rows: np.ndarray) -> Source:
+        partitions = [divide(own, data.label, data.loci, self.rng) for _ in range(_PARTITIONS)]
+        supports = [partition.support for partition in partitions]
+        if self.config.mixed_support:
+            supports = [outside(rows, data.label, data.loci, partition.query) for partition in partitions]
+        return Source(code, float(data.label[own].mean()), partitions, supports)
+
+    def _support(self, side: Side, size: int, prevalence: float) -> tuple[Drawn, Drawn]:
+        """Two disjoint supports of `size` slots; the second is empty unless asked for."""
+        count = 2 * size if self._second else size
+        label = (self.rng.random(count) < prevalence).astype(np.int64)
+        rows, present = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
+        for value, own in ((1, side.positive), (0, side.negative)):
+            slots = np.flatnonzero(label == value)[: own.size]
+            rows[slots] = self.rng.choice(own, slots.size, replace=False, shuffle=False) if slots.size else 0
+            present[slots] = True
+        whole = Drawn(rows, label, present)
+        return Drawn(*(part[:size] for part in whole)), Drawn(*(part[size:] for part in whole))
+
+    def _drawn_pairs(self) -> np.ndarray | None:
+        if self._pairs is None or not len(self._pairs):
+            return None
+        return self._pairs[self.rng.integers(len(self._pairs), size=self._swap)]
+
+
+def _padded(drawn: Drawn, width: int) -> Drawn:
+    missing = width - drawn.rows.size
+    return drawn if not missing else Drawn(*(np.pad(part, (0, missing)) for part in drawn))
+
+
+def _shifted(prevalence: float, shift: float) -> float:
+    odds = prevalence / (1.0 - prevalence) * np.exp(shift)
+    return float(odds / (1.0 + odds))
