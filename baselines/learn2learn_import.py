@@ -11,12 +11,14 @@ import importlib
 import importlib.util
 import sys
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..tasks.errors import MethodError
 
+#: The last release on PyPI (2023).
+RELEASE = "0.2.0"
 #: The one command that installs it, also on Python >= 3.11; see docs/learn2learn.md for the reasons.
 INSTALL = 'pip install --no-deps --use-pep517 --config-settings="--build-option=build_ext" learn2learn==0.2.0'
 
@@ -41,27 +43,28 @@ def learn2learn() -> Learn2learn:
     Raises:
         MethodError: it is not installed, or its import fails; the text has the command that installs it.
     """
-    installed = "learn2learn" in sys.modules
+    entered = False
     try:
-        installed = installed or importlib.util.find_spec("learn2learn") is not None
-        if not installed:
-            raise MethodError(f"learn2learn is not installed; install it with `{INSTALL}`.")
-        _enter_root()
+        if sys.modules.get("learn2learn") is None:
+            if importlib.util.find_spec("learn2learn") is None:
+                raise MethodError(f"learn2learn is not installed; install it with: {INSTALL}")
+            _enter_root()
+            entered = True
         maml = importlib.import_module("learn2learn.algorithms.maml").MAML
         data = importlib.import_module("learn2learn.data")
         return Learn2learn(maml, data, version("learn2learn"))
     except MethodError:
         raise
-    except (Exception, PackageNotFoundError) as error:
+    except Exception as error:
+        if entered:
+            del sys.modules["learn2learn"]
         raise MethodError(
             f"learn2learn is installed but cannot be imported ({type(error).__name__}: {error}); "
-            f"install it anew with `{INSTALL} --force-reinstall --no-cache-dir`."
+            f"install it anew with: {INSTALL} --force-reinstall --no-cache-dir"
         ) from error
 
 
 def _enter_root() -> None:
-    if "learn2learn" in sys.modules:
-        return
     spec = importlib.util.find_spec("learn2learn")
     if spec is None or spec.submodule_search_locations is None:
         raise ImportError("learn2learn is not a package")
