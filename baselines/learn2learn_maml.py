@@ -156,12 +156,20 @@ class MamlLearn2learn(Maml):
             after = meta_loss(network, supports, queries, rate, self._inner_steps, self._first_order)
             return after + pooled_loss(network)
 
-        settings = {"learning_rate": maml._LEARNING_RATE, "weight_decay": maml._WEIGHT_DECAY}
-        start = init_mlp([inputs.shape[1], *self._hidden, 1], noise)
-        pretrained = optimise(start, pooled_loss, steps=context.steps(maml._PRETRAINING_STEPS), **settings)
-        settings["learning_rate"] = maml._META_LEARNING_RATE
-        begun = pretrained | {maml._RATE: torch.zeros(1)}
-        trained = optimise(begun, episodic_loss, steps=context.steps(maml._META_STEPS), **settings)
+        pretrained = optimise(
+            init_mlp([inputs.shape[1], *self._hidden, 1], noise),
+            pooled_loss,
+            steps=context.steps(maml._PRETRAINING_STEPS),
+            learning_rate=maml._LEARNING_RATE,
+            weight_decay=maml._WEIGHT_DECAY,
+        )
+        trained = optimise(
+            pretrained | {maml._RATE: torch.zeros(1)},
+            episodic_loss,
+            steps=context.steps(maml._META_STEPS),
+            learning_rate=maml._META_LEARNING_RATE,
+            weight_decay=maml._WEIGHT_DECAY,
+        )
         self._parameters, alpha = self._split(trained)
         self._alpha = float(alpha)
 
