@@ -298,10 +298,12 @@ _CELL_SIDE = frozenset(
 )
 _NATURAL = frozenset({LossName.LIKELIHOOD, LossName.PRIOR_MATCH})
 _BOTH_SIDES = frozenset({LossName.ORTHOGONAL, LossName.CORRELATION, LossName.DECORRELATION, LossName.MINE})
-#: The losses that mean something in each phase: pair side alone, all at balanced classes, cell side.
+_TASKS = frozenset({LossName.TASK, LossName.CROSS_ENTROPY})
+#: The losses that mean something in each phase: pair side alone, all, cell side at natural prevalence. The
+#: likelihood stands in for a task loss in the first two phases where there is none.
 PHASES: Mapping[Phase, frozenset[LossName]] = {
-    Phase.POTENTIAL: frozenset(LossName) - _CELL_SIDE - _NATURAL - _BOTH_SIDES,
-    Phase.JOINT: frozenset(LossName) - _NATURAL,
+    Phase.POTENTIAL: frozenset(LossName) - _CELL_SIDE - _BOTH_SIDES - {LossName.PRIOR_MATCH},
+    Phase.JOINT: frozenset(LossName) - {LossName.PRIOR_MATCH},
     Phase.ENVIRONMENT: _CELL_SIDE | _NATURAL,
 }
 
@@ -434,8 +436,13 @@ class EnergyConfig(Section):
 
     def active(self, stage: StageConfig) -> tuple[LossName, ...]:
         """The configured losses that are active in a stage, in the order of the configuration."""
-        wanted = PHASES[stage.phase] if stage.losses is None else frozenset(stage.losses)
-        return tuple(name for name, loss in self.losses.items() if name in wanted and (loss.weight or loss.start))
+        live = [name for name, loss in self.losses.items() if loss.weight or loss.start]
+        if stage.losses is not None:
+            return tuple(name for name in live if name in stage.losses)
+        wanted = PHASES[stage.phase]
+        if stage.phase is not Phase.ENVIRONMENT and _TASKS & set(live):
+            wanted = wanted - {LossName.LIKELIHOOD}
+        return tuple(name for name in live if name in wanted)
 
     @classmethod
     def parse(cls, options: Mapping[str, object], *, where: str) -> EnergyConfig:

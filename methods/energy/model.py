@@ -20,8 +20,9 @@ from .environments.teacher import Teacher
 from .names import Group
 from .parts import Canonical, CellFacts, Encoded, Environment, PairInputs, Pairs, SupportRows
 
-#: Couplings without an offset of the cell's own, which read U at a place that all cells share.
-_PLACED = frozenset({CouplingKind.GATE, CouplingKind.SATURATING, CouplingKind.HILL})
+#: Couplings without an offset of the cell's own, which read U at a place that all cells share: the scale to start from,
+#: 3 where a cell can only flatten.
+_PLACED = {CouplingKind.GATE: 1.0, CouplingKind.SATURATING: 3.0, CouplingKind.HILL: 1.0}
 
 
 class EnergyModel(nn.Module):
@@ -48,7 +49,10 @@ class EnergyModel(nn.Module):
         self.head = CentredHead(build_head(config.encoder))
         self.chromatin = ChromatinHead(latent, chromatin) if config.encoder.chromatin else None
         self.coupling = build_coupling(config.coupling, latent=latent)
-        self.place = Place() if config.coupling.kind in _PLACED else None
+        self.place = None
+        if config.coupling.kind in _PLACED:
+            flattens = config.coupling.form == "literal"
+            self.place = Place(3.0 if flattens else _PLACED[config.coupling.kind])
         self.temperature = build_temperature(config.temperature)
 
         def reader(kind: EstimatorKind) -> Reader:

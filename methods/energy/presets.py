@@ -15,6 +15,16 @@ from .method import FEATURE_READS, SEQUENCE_READS, EnergyMethod
 
 _RANKING: Mapping[str, object] = {"task": {"weight": 1.0}, "rank": {"weight": 0.5}, "calibration": {"weight": 0.01}}
 _NATURAL: Mapping[str, object] = {"likelihood": {"weight": 1.0}}
+#: Ranking beside the likelihood at natural prevalence, so that U lies on the scale of logits: what slopes and offsets
+#: of cells are read against.
+_NATURAL_RANKING: Mapping[str, object] = {
+    "likelihood": {"weight": 1.0},
+    "rank": {"weight": 0.5},
+    "calibration": {"weight": 0.01},
+}
+#: A closed form around what the moments of the support say; known cells are read by id alone, so that U is learned
+#: beside the whole cell's parameters instead of one support's.
+_CLOSED_FORM: Mapping[str, object] = {"student": "moments", "posterior": True, "fusion": 1.0}
 _TAUGHT: Mapping[str, object] = {"distill": {"weight": 0.1}, "sparse": {"weight": 0.001}}
 _BLOCKS: Mapping[str, object] = {"kind": "block_meta"}
 #: What the old single-vector models were trained by.
@@ -53,16 +63,14 @@ class EnergyInteraction(EnergyMethod):
     name = "energy-interaction"
     summary = "(U - R + lambda U R) / T: dual branch, InfoNCE on e, correlation and domain losses"
     preset: ClassVar[Mapping[str, object]] = {
-        "coupling": {"kind": "interaction", "signed": False},
-        "environment": {"student": "mean", "branch": True},
+        "coupling": {"kind": "interaction"},
+        "environment": {"student": "mean", "branch": True, "posterior": True, "fusion": 1.0},
         "losses": {
-            **_RANKING,
+            **_NATURAL_RANKING,
             "correlation": {"weight": 0.1},
             "domain": {"weight": 0.1},
             "contrast_environment": {"weight": 0.05},
-            "distill": {"weight": 0.1},
             "sparse": {"weight": 0.01},
-            **_NATURAL,
         },
         "sampler": _BLOCKS,
     }
@@ -75,17 +83,12 @@ class EnergyInteractionConditional(EnergyMethod):
     summary = "(U + a(c) U + b(c)) / T: slope and offset linear in the environment embedding"
     preset: ClassVar[Mapping[str, object]] = {
         "coupling": {"kind": "conditional"},
-        "environment": {"student": "mean"},
-        "losses": {**_RANKING, "distill": {"weight": 0.1}, **_NATURAL},
+        "environment": _CLOSED_FORM,
+        "losses": _NATURAL_RANKING,
     }
 
 
-_GATED_LOSSES: Mapping[str, object] = {
-    **_RANKING,
-    "hsic": {"weight": 0.1},
-    "distill": {"weight": 0.1},
-    **_NATURAL,
-}
+_GATED_LOSSES: Mapping[str, object] = {**_NATURAL_RANKING, "hsic": {"weight": 0.1}}
 
 
 class EnergyGate(EnergyMethod):
@@ -95,7 +98,7 @@ class EnergyGate(EnergyMethod):
     summary = "(softplus(U) sigma(w R) - b) / T: blocking gate, moments of the support, HSIC(z, c)"
     preset: ClassVar[Mapping[str, object]] = {
         "coupling": {"kind": "gate", "form": "blocking"},
-        "environment": {"student": "moments", "posterior": True},
+        "environment": _CLOSED_FORM,
         "temperature": {"kind": "fixed"},
         "losses": _GATED_LOSSES,
         "sampler": _BLOCKS,
@@ -137,15 +140,13 @@ class EnergyCmdn(EnergyMethod):
     preset: ClassVar[Mapping[str, object]] = {
         "encoder": {"bottleneck": True},
         "coupling": {"kind": "affine"},
-        "environment": {"student": "moments", "posterior": True},
+        "environment": _CLOSED_FORM,
         "temperature": {"kind": "fixed"},
         "losses": {
-            **_RANKING,
+            **_NATURAL_RANKING,
             "bottleneck": {"weight": 0.003, "ramp": [0.0, 0.5]},
             "swap": {"weight": 0.05},
             "decorrelation": {"weight": 0.05},
-            "distill": {"weight": 0.1},
-            **_NATURAL,
             "prior_match": {"weight": 0.1},
         },
         "sampler": _BLOCKS,
@@ -245,7 +246,7 @@ class EnergyPlatt(EnergyMethod):
         "coupling": {"kind": "affine"},
         "environment": {"student": "none", "posterior": True, "fusion": 1.0},
         "temperature": {"kind": "fixed"},
-        "losses": {**_RANKING, **_NATURAL},
+        "losses": _NATURAL_RANKING,
     }
 
 

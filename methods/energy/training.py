@@ -220,11 +220,13 @@ class _Training:
     def _optimiser(self, stage: StageConfig) -> torch.optim.Optimizer:
         """AdamW; weight decay belongs to the encoder alone."""
         options = self.config.optimiser
-        rates = {Group.COUPLING: options.coupling_rate, **dict.fromkeys(_ENCODER_GROUPS, options.learning_rate)}
+        rates: dict[Group, float] = dict.fromkeys(_ENCODER_GROUPS, options.learning_rate)
+        if self.model.coupling.x_dependent:
+            # The interaction has a row for every direction of z and few cells to learn from: it moves slowly.
+            rates[Group.COUPLING] = options.coupling_rate
         chosen: list[dict[str, object]] = [
             {
                 "params": parameters,
-                # The interaction has a row for every direction of z and few cells to learn from: it moves slowly.
                 "lr": rates.get(group, options.environment_rate),
                 "weight_decay": options.weight_decay if group is Group.ENCODER else 0.0,
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -52,8 +53,8 @@ class Gate(Coupling):
         return torch.tensor([-_WIDE if self.form == "tanh" else _WIDE])
 
     def default(self) -> Tensor:
-        """A gate that is mostly open; half-way for the tanh form."""
-        return torch.tensor([0.0 if self.form == "tanh" else _START])
+        """A third open in the literal form, where a cell needs room to be steeper; mostly open where the gate blocks."""
+        return torch.tensor([{"literal": -math.log(2.0), "tanh": 0.0}.get(self.form, _START)])
 
     def forward(self, pairs: Pairs, natural: Tensor, temperature: Tensor) -> Tensor:
         """See `Coupling.forward`."""

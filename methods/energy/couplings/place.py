@@ -16,12 +16,15 @@ class Place(nn.Module):
     A gate, a saturation and a Hill curve have no offset of the cell's own: where on them U lies decides what they do.
     U itself is learned for its ranking at balanced classes; origin and scale are learned with the coupling, at natural
     prevalence.
+
+    Args:
+        scale: s that training starts from, > 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, scale: float) -> None:
         super().__init__()
         self.origin = nn.Parameter(torch.zeros(()))
-        self.raw_scale = nn.Parameter(torch.tensor(inverse_softplus(1.0)))
+        self.raw_scale = nn.Parameter(torch.tensor(inverse_softplus(scale)))
 
     def forward(self, potential: Tensor) -> Tensor:
         """(...) -> (...)."""

@@ -9,7 +9,8 @@ from ..parts import Canonical, Coupling, Pairs
 from .linearise import line
 from .ranges import raw_resistance, resistance
 
-_START = 0.5
+#: Room for cells three times as steep as the one that training starts from.
+_START = 2.0
 
 
 class Saturating(Coupling):
