@@ -360,11 +360,11 @@ DEFAULT_LOSSES: Mapping[LossName, LossConfig] = {
 
 #: U alone, then everything, then the environment alone on loci the encoder has not seen.
 DEFAULT_STAGES: tuple[StageConfig, ...] = (
-    StageConfig(name="potential", steps=100, phase=Phase.POTENTIAL),
-    StageConfig(name="joint", steps=400, phase=Phase.JOINT),
+    StageConfig(name="potential", steps=70, phase=Phase.POTENTIAL),
+    StageConfig(name="joint", steps=280, phase=Phase.JOINT),
     StageConfig(
         name="environment",
-        steps=300,
+        steps=150,
         phase=Phase.ENVIRONMENT,
         rows="reserved",
         frozen=(Group.ENCODER,),

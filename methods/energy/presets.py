@@ -6,7 +6,7 @@ replace the default's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from ..base import Regime
@@ -34,13 +34,21 @@ _LEGACY: Mapping[str, object] = {
     "orthogonal": {"weight": 0.1},
     "domain": {"weight": 0.1},
 }
-_ONE_STAGE: tuple[Mapping[str, object], ...] = ({"name": "joint", "steps": 500, "phase": "joint"},)
-#: As the default, but the interaction of pair and cell stays as joint training left it: trained on, it learns the
-#: few cells and loci of the last stage by heart.
-_FROZEN_INTERACTION: tuple[Mapping[str, object], ...] = tuple(
-    {**stage.model_dump(mode="json"), **({"frozen": ["encoder", "coupling"]} if stage.restart else {})}
-    for stage in DEFAULT_STAGES
-)
+_ONE_STAGE: tuple[Mapping[str, object], ...] = ({"name": "joint", "steps": 350, "phase": "joint"},)
+
+
+def _stages(scale: float = 1.0, *, frozen: Sequence[str] = ("encoder",)) -> tuple[Mapping[str, object], ...]:
+    """The default stages with `scale` times their steps (slower parts, equal cost) and other frozen groups at the end."""
+    stages = []
+    for stage in DEFAULT_STAGES:
+        own = {**stage.model_dump(mode="json"), "steps": round(scale * stage.steps)}
+        stages.append({**own, "frozen": list(frozen)} if stage.restart else own)
+    return tuple(stages)
+
+
+#: The interaction of pair and cell stays as joint training left it: trained on, it learns the few cells and loci of the
+#: last stage by heart.
+_FROZEN_INTERACTION = _stages(frozen=("encoder", "coupling"))
 _NO_SUPPORT = frozenset({Regime.NONE})
 
 
@@ -205,6 +213,7 @@ class EnergyTeacherStudent(EnergyMethod):
     summary = "(U - R) / T: prototype-graph teacher, ISAB student, opportunist; pull, pace lock, distillation"
     preset: ClassVar[Mapping[str, object]] = {
         "environment": {"student": "isab", "teacher": "teacher", "opportunist": True},
+        "stages": _stages(0.6),
         "losses": {
             **_RANKING,
             "distill": {"weight": 1.0, "start": 2.0, "ramp": [0.1, 0.3]},
@@ -282,7 +291,8 @@ class EnergyBilinear(EnergyMethod):
     summary = "(U + z' W e - R) / T: energy-additive plus a low-rank interaction of pair and environment"
     preset: ClassVar[Mapping[str, object]] = {
         "coupling": {"kind": "bilinear"},
-        "environment": {"posterior": True},
+        "environment": _CLOSED_FORM,
+        "losses": _NATURAL_RANKING,
         "stages": _FROZEN_INTERACTION,
     }
 
@@ -295,9 +305,9 @@ class EnergyFilm(EnergyMethod):
     preset: ClassVar[Mapping[str, object]] = {
         "encoder": {"bottleneck": True},
         "coupling": {"kind": "film"},
-        "environment": {"student": "isab", "posterior": True},
+        "environment": {"student": "isab"},
         "losses": {**_RANKING, "bottleneck": {"weight": 0.003, "ramp": [0.0, 0.5]}, **_TAUGHT, **_NATURAL},
-        "stages": _FROZEN_INTERACTION,
+        "stages": _stages(0.6, frozen=("encoder", "coupling")),
     }
 
 
@@ -414,6 +424,7 @@ class EnergyCednetMixed(EnergyMethod):
             **_NATURAL,
         },
         "sampler": {"kind": "block_meta", "mixed_support": True},
+        "stages": _stages(0.6),
     }
 
 
@@ -427,6 +438,10 @@ class EnergyKmer(EnergyMethod):
     preset: ClassVar[Mapping[str, object]] = {"encoder": {"kind": "kmer", "head": "linear"}}
 
 
+#: Attention over DNA costs a hundred times what chromatin features do: fewer and smaller steps.
+_DNA: Mapping[str, object] = {"sampler": {"block_rows": 128, "blocks": 2}, "stages": _stages(0.4)}
+
+
 class EnergyPrism(EnergyMethod):
     """energy-additive on the PRISM encoder: k-mer tokens, CNN, rotary self-attention, anchored cross-attention."""
 
@@ -434,7 +449,7 @@ class EnergyPrism(EnergyMethod):
     summary = "(U - R) / T on DNA: k-mer CNN, rotary self-attention, anchored cross-attention (reduced size)"
     reads = SEQUENCE_READS
     transductive = False
-    preset: ClassVar[Mapping[str, object]] = {"encoder": {"kind": "prism"}}
+    preset: ClassVar[Mapping[str, object]] = {"encoder": {"kind": "prism"}, **_DNA}
 
 
 class EnergyCrossAttention(EnergyMethod):
@@ -450,7 +465,8 @@ class EnergyCrossAttention(EnergyMethod):
         "environment": {"student": "none", "teacher": "none"},
         "temperature": {"kind": "fixed"},
         "losses": {"task": {"weight": 1.0}, "likelihood": {"weight": 1.0}},
-        "sampler": {"kind": "random"},
+        "sampler": {"kind": "random", "block_rows": 128, "blocks": 2},
+        "stages": _stages(0.4),
     }
 
 
@@ -462,6 +478,7 @@ class EnergyMultitask(EnergyMethod):
     reads = SEQUENCE_READS | FEATURE_READS
     transductive = False
     preset: ClassVar[Mapping[str, object]] = {
+        **_DNA,
         "encoder": {"kind": "prism", "chromatin": True},
         "coupling": {"kind": "gate"},
         "environment": {"student": "moments"},
