@@ -34,11 +34,13 @@ _LEGACY: Mapping[str, object] = {
     "orthogonal": {"weight": 0.1},
     "domain": {"weight": 0.1},
 }
+#: One learning rate for all parts, and little decay: as the old models were trained.
+_ONE_RATE: Mapping[str, object] = {"environment_rate": 2e-3, "weight_decay": 1e-3}
 _ONE_STAGE: tuple[Mapping[str, object], ...] = ({"name": "joint", "steps": 350, "phase": "joint"},)
 
 
 def _stages(scale: float = 1.0, *, frozen: Sequence[str] = ("encoder",)) -> tuple[Mapping[str, object], ...]:
-    """The default stages with `scale` times their steps (slower parts, equal cost) and other frozen groups at the end."""
+    """The default stages with `scale` times their steps (for slower parts), and the groups `frozen` at the end."""
     stages = []
     for stage in DEFAULT_STAGES:
         own = {**stage.model_dump(mode="json"), "steps": round(scale * stage.steps)}
@@ -368,7 +370,8 @@ class EnergyPseudoDecoupled(EnergyMethod):
     regimes = _NO_SUPPORT
     transductive = False
     preset: ClassVar[Mapping[str, object]] = {
-        "encoder": {"scale": "raw"},
+        "encoder": {"scale": "raw", "feature_dropout": 0.0, "dropout": 0.15},
+        "optimiser": _ONE_RATE,
         "environment": {"student": "id_table", "teacher": "none", "unseen": "none"},
         "losses": {"task": {"weight": 1.0}, "orthogonal": {"weight": 0.1}, "domain": {"weight": 0.1}},
         "sampler": {"kind": "random"},
@@ -383,6 +386,7 @@ class EnergyLegacy(EnergyMethod):
     summary = "negative control: (U - R) / T, id table in training, no environment at inference"
     regimes = _NO_SUPPORT
     preset: ClassVar[Mapping[str, object]] = {
+        "optimiser": _ONE_RATE,
         "environment": {"student": "id_table", "teacher": "none", "unseen": "none"},
         "losses": _LEGACY,
         "sampler": {"kind": "random"},

@@ -53,7 +53,7 @@ class Gate(Coupling):
         return torch.tensor([-_WIDE if self.form == "tanh" else _WIDE])
 
     def default(self) -> Tensor:
-        """A third open in the literal form, where a cell needs room to be steeper; mostly open where the gate blocks."""
+        """A third open in the literal form, so that a cell can be steeper; mostly open where the gate blocks."""
         return torch.tensor([{"literal": -math.log(2.0), "tanh": 0.0}.get(self.form, _START)])
 
     def forward(self, pairs: Pairs, natural: Tensor, temperature: Tensor) -> Tensor:
