@@ -387,6 +387,7 @@ class EnergyConfig(Section):
     lowered the ranking; the training cells then showed the same fall and its mending.
 
     About `reserved_share` of the loci is kept for stages on reserved rows, more where the cells are small.
+    `readout` "potential" scores by U alone, to show what the environment adds.
     """
 
     encoder: EncoderConfig = EncoderConfig()
@@ -399,6 +400,7 @@ class EnergyConfig(Section):
     reserved_share: Share = 0.05
     stopping: StoppingConfig = StoppingConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
+    readout: Literal["logit", "potential"] = "logit"
 
     @model_validator(mode="after")
     def _consistent(self) -> EnergyConfig:

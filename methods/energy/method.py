@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -16,18 +16,21 @@ from .config import DEFAULT_LOSSES, EnergyConfig, EstimatorKind
 from .encoders.inputs import InputReader, chromatin_targets
 from .encoders.inputs import reads as needed_reads
 from .encoders.wrappers import ChromatinScale
-from .environments.cell_features import cell_statistics
+from .environments.cell_features import CellFeatures, cell_statistics
 from .forward import TrainingData
 from .model import EnergyModel, as_float64
 from .parts import CellFacts, Encoded, Environment, PairInputs
 from .samplers.base import UNKNOWN, TrainingLabels
 from .samplers.loci import locus_groups
 from .training import Trained, train_model
+from .weights import load_weights, read_header, read_probe, save_weights
 
 #: Rows encoded or coupled at a time when scoring.
 _CHUNK = 8192
 #: Labelled rows of its own that a known cell is read from.
 _KNOWN_SUPPORT = 128
+#: Training pairs that saved weights are checked by.
+_PROBE_ROWS = 32
 
 _LOSSES = {name.value: loss.model_dump(mode="json") for name, loss in DEFAULT_LOSSES.items()}
 
@@ -61,6 +64,7 @@ class EnergyMethod(Method):
     regimes = frozenset(Regime)
     transductive = True
     logits = True
+    version = "2"
     preset: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, **options: object) -> None:
@@ -73,6 +77,8 @@ class EnergyMethod(Method):
                 f"(encoder {self._config.encoder.kind.value!r}); choose a preset that does."
             )
         self._trained: Trained | None = None
+        self._probe: PairInputs
+        self._sizes: Mapping[str, int]
 
     def config(self) -> Mapping[str, object]:
         """Every field of `EnergyConfig` as JSON values."""
@@ -86,11 +92,19 @@ class EnergyMethod(Method):
             loci=locus_groups(train.pairs),
             identity=_identity(train.pairs),
         )
-        trained = train_model(self._data(train), labels, train.n_cells, self._config, context)
+        data = self._data(train)
+        self._probe = data.inputs.take(torch.arange(min(_PROBE_ROWS, train.pairs.n)))
+        self._sizes = {
+            "observed": 0 if data.observed is None else data.observed.shape[1],
+            "chromatin": 0 if data.chromatin is None else data.chromatin.shape[1],
+        }
+        trained = train_model(data, labels, train.n_cells, self._config, context)
         self._trained = trained._replace(model=as_float64(trained.model))
 
     def score(self, supports: Supports, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
         """(E, n) float64 logits; the query is encoded once, the coupling adds each support's environment."""
+        if self._config.readout == "potential":
+            return np.broadcast_to(self.potential(query, cell_table), (supports.n_episodes, query.n))
         with torch.no_grad():
             environment = self._read(supports, cell_table)
             encoded = self._encode(self._reader.of_cell(query, cell_table))
@@ -128,8 +142,36 @@ class EnergyMethod(Method):
         return out
 
     def save(self, path: Path) -> None:
-        """Write the weights, the configuration and a probe with its output to a safetensors file."""
-        raise NotImplementedError
+        """Write weights, configuration, and what the model makes of 32 training pairs, to one safetensors file.
+
+        Raises:
+            MethodError: before `fit`, or the file cannot be made.
+        """
+        model = self.model
+        meta = {"method": self.name, "n_cells": model.n_cells, **self._sizes}
+        probe = {name: value.contiguous() for name, value in self._probe._asdict().items() if value is not None}
+        save_weights(path, model, self._config, meta, probe, _answer)
+
+    def load(self, path: Path) -> None:
+        """Take the weights of a file that a method of the same configuration wrote with `save`.
+
+        Raises:
+            MethodError: another method or configuration, tensors that do not fit (nothing is loaded then), or a
+                model that no longer computes what it was saved with.
+        """
+        header = read_header(path)
+        if header.config != self._config or header.meta.get("method") != self.name:
+            raise MethodError(f"The weights in {path} belong to another method or configuration than {self.name!r}.")
+        inputs = PairInputs(**{"features": None, **read_probe(path)})
+
+        def build(config: EnergyConfig, meta: Mapping[str, Any]) -> EnergyModel:
+            # Whatever it learns from these few rows is replaced by what the file holds.
+            observed = torch.rand(meta["n_cells"], meta["observed"]) if meta["observed"] else None
+            return as_float64(EnergyModel(config, inputs, meta["n_cells"], observed, meta["chromatin"]))
+
+        model = load_weights(path, build, _answer)
+        assert isinstance(model, EnergyModel)
+        self._trained = Trained(model, {})
 
     @property
     def model(self) -> EnergyModel:
@@ -165,7 +207,7 @@ class EnergyMethod(Method):
         )
 
     def _encode(self, inputs: PairInputs) -> Encoded:
-        exact = inputs._replace(features=None if inputs.features is None else inputs.features.to(torch.float64))
+        exact = _exact(inputs)
         rows = torch.arange(exact.n)
         parts = [self.model.encode(exact.take(part)) for part in torch.split(rows, _CHUNK)]
         if not parts:
@@ -213,6 +255,26 @@ class EnergyMethod(Method):
         features = train.pairs.column("features")
         cells = [cell_statistics(features[train.cell == code]) for code in range(train.n_cells)]
         return torch.from_numpy(np.stack(cells)).float()
+
+
+def _answer(model: torch.nn.Module, probe: Mapping[str, Tensor]) -> Tensor:
+    """What a model makes of a few pairs: U, and logits in a cell known by half of them with made-up labels."""
+    assert isinstance(model, EnergyModel)
+    inputs = PairInputs(**{"features": None, **probe})
+    encoded = model.encode(_exact(inputs))
+    k = inputs.n // 2
+    yes, rows = torch.ones(1, dtype=torch.bool), torch.arange(k).unsqueeze(0)
+    support = model.supports(encoded, rows, rows % 2, yes, torch.ones(1, k, dtype=torch.bool))
+    estimator = model.student.estimator
+    observed = (estimator.mean + estimator.scale).unsqueeze(0) if isinstance(estimator, CellFeatures) else None
+    facts = CellFacts(torch.zeros(1, dtype=torch.int64), observed)
+    logits = model.logits(encoded, model.read(support, facts))
+    return torch.cat([encoded.potential, logits.ravel()])
+
+
+def _exact(inputs: PairInputs) -> PairInputs:
+    """Float columns in float64."""
+    return inputs._replace(features=None if inputs.features is None else inputs.features.to(torch.float64))
 
 
 def _coupled(model: EnergyModel, encoded: Encoded, environment: Environment) -> Tensor:

@@ -88,6 +88,15 @@ def read_header(path: Path) -> Header:
     return _read(Path(path))[0]
 
 
+def read_probe(path: Path) -> dict[str, Tensor]:
+    """The probe's inputs, by name.
+
+    Raises:
+        MethodError: as `read_header`.
+    """
+    return _probe_of(_read(Path(path), weights=True)[1])
+
+
 def load_weights(path: Path, build: Callable[[EnergyConfig, Mapping[str, Any]], nn.Module], run: Run) -> nn.Module:
     """The saved model in evaluation mode: built anew, filled, and held to the stored output.
 
@@ -103,7 +112,7 @@ def load_weights(path: Path, build: Callable[[EnergyConfig, Mapping[str, Any]], 
     path = Path(path)
     header, tensors = _read(path, weights=True)
     saved = {name.removeprefix(_WEIGHTS): value for name, value in tensors.items() if name.startswith(_WEIGHTS)}
-    probe = {name.removeprefix(_PROBE): value for name, value in tensors.items() if name.startswith(_PROBE)}
+    probe = _probe_of(tensors)
     model = build(header.config, header.meta)
     own = model.state_dict()
     faults = [f"{name} is missing" for name in sorted(own.keys() - saved.keys())]
@@ -124,6 +133,10 @@ def load_weights(path: Path, build: Callable[[EnergyConfig, Mapping[str, Any]], 
     if not gap <= TOLERANCE * largest:
         raise MethodError(f"The model loaded from {path} misses its stored output by {gap:.3g}; it is not the same.")
     return model
+
+
+def _probe_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(_PROBE): value for name, value in tensors.items() if name.startswith(_PROBE)}
 
 
 def _answer(model: nn.Module, probe: Mapping[str, Tensor], run: Run) -> Tensor:

@@ -27,8 +27,8 @@ def build_encoder(config: EncoderConfig, inputs: PairInputs) -> Encoder:
     """
     kind = config.kind
     if kind is EncoderKind.FEATURES:
-        if inputs.features is None or inputs.features.shape[1] < 2:
-            raise MethodError("A feature encoder reads chromatin features; this task has none. Use a sequence encoder.")
+        if inputs.features is None:
+            raise MethodError("A feature encoder reads chromatin features and distance, and was given neither.")
         return FeatureEncoder(
             inputs.features,
             bins=config.bins,

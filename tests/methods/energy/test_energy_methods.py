@@ -24,12 +24,12 @@ from epishot.tasks.errors import MethodError
 
 PRESETS = [value for value in vars(presets).values() if isinstance(value, type) and issubclass(value, EnergyMethod)]
 PRESETS.remove(EnergyMethod)
-#: Sizes for tests, and about 60 and 100 steps where a test learns something.
+#: Sizes for tests; budgets of a smoke test, and of one in which something is learned.
 SIZES = {
     "encoder": {"width": 24, "latent": 6, "head_width": 9, "channels": 8, "token_embedding": 6},
     "sampler": {"block_rows": 96},
 }
-BRIEF, LONG = 0.03, 0.3
+BRIEF, LONG = 0.03, 1.0
 
 
 def _cell(n: int, offset: float, seed: int) -> tuple[PairTable, np.ndarray]:
@@ -266,7 +266,7 @@ def test_configuration_round_trip_and_refusals():
         ({"environment": {"fusion": 1.5}}, r"option 'environment.fusion'.*less than or equal to 1"),
         ({"encoder": {"widht": 3}}, r"option 'encoder.widht': is not an option; choose from .*width"),
         ({"temperature": {"low": 3.0}}, r"needs low <= start <= high"),
-        ({"temperature": {"kind": "gamma"}}, r"defined by its loss 'gamma_prior'"),
+        ({"temperature": {"kind": "gamma"}}, r"defined by the loss 'gamma_prior'"),
         ({"environment": {"student": "teacher"}}, r"an unseen cell is read by the student alone"),
         ({"losses": {"pull": {"weight": 1.0}}}, r"'pull' needs an opportunist"),
         ({"encoder": {"kind": "cached"}}, r"needs `encoder.cache`"),
@@ -286,3 +286,36 @@ def test_a_loss_without_its_cells_is_refused_before_training():
     )
     with pytest.raises(MethodError, match=r"hsic.*block_meta"):
         method.fit(_train(EnergyAdditive, 200), FitContext(budget=0.01))
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_saved_weights_score_the_same_in_another_object(preset, tmp_path):
+    method, twin = fitted(preset), preset(**SIZES)
+    path = tmp_path / "weights.safetensors"
+    method.save(path)
+    twin.load(path)
+    pairs, label = _for(preset, HELD[0]), HELD[1]
+    table = pairs if preset.transductive else None
+    supports = no_support(pairs)
+    if Regime.LABELLED in preset.regimes:
+        supports = _supports(pairs, label, 16, Regime.LABELLED)
+    np.testing.assert_array_equal(twin.score(supports, pairs, table), method.score(supports, pairs, table))
+
+
+def test_weights_of_another_configuration_or_damaged_are_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    fitted(EnergyAdditive).save(path)
+    with pytest.raises(MethodError, match="another method or configuration"):
+        EnergyCmdn(**SIZES).load(path)
+    with pytest.raises(MethodError, match="another method or configuration"):
+        EnergyAdditive(**{**SIZES, "reserved_share": 0.2}).load(path)
+    with pytest.raises(MethodError, match=r"before it was fitted"):
+        EnergyAdditive().save(path)
+
+
+def test_the_readout_of_u_alone_is_the_potential():
+    method = EnergyBilinear(readout="potential", **SIZES)
+    method.fit(_train(EnergyBilinear, 200), FitContext(seed=1, budget=BRIEF))
+    pairs, label = _for(EnergyBilinear, HELD[0]), HELD[1]
+    scores = method.score(_supports(pairs, label, 16, Regime.LABELLED), pairs, pairs)
+    np.testing.assert_array_equal(scores, np.broadcast_to(method.potential(pairs, pairs), scores.shape))
