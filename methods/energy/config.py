@@ -284,9 +284,6 @@ _CELL_SIDE = frozenset(
     {
         LossName.DISTILL,
         LossName.SPARSE,
-        LossName.PULL,
-        LossName.PUSH,
-        LossName.OPPORTUNIST,
         LossName.CONSISTENCY,
         LossName.GAMMA_PRIOR,
         LossName.ENTROPY,
@@ -296,15 +293,17 @@ _CELL_SIDE = frozenset(
         LossName.MMD_SEPARATE,
     }
 )
+#: They weigh losses at natural prevalence, which balanced classes contradict.
+_COMPETITION = frozenset({LossName.PULL, LossName.PUSH, LossName.OPPORTUNIST})
 _NATURAL = frozenset({LossName.LIKELIHOOD, LossName.PRIOR_MATCH})
 _BOTH_SIDES = frozenset({LossName.ORTHOGONAL, LossName.CORRELATION, LossName.DECORRELATION, LossName.MINE})
 _TASKS = frozenset({LossName.TASK, LossName.CROSS_ENTROPY})
 #: The losses that mean something in each phase: pair side alone, all, cell side at natural prevalence. The
 #: likelihood stands in for a task loss in the first two phases where there is none.
 PHASES: Mapping[Phase, frozenset[LossName]] = {
-    Phase.POTENTIAL: frozenset(LossName) - _CELL_SIDE - _BOTH_SIDES - {LossName.PRIOR_MATCH},
-    Phase.JOINT: frozenset(LossName) - {LossName.PRIOR_MATCH},
-    Phase.ENVIRONMENT: _CELL_SIDE | _NATURAL,
+    Phase.POTENTIAL: frozenset(LossName) - _CELL_SIDE - _BOTH_SIDES - _COMPETITION - {LossName.PRIOR_MATCH},
+    Phase.JOINT: frozenset(LossName) - {LossName.PRIOR_MATCH} - _COMPETITION,
+    Phase.ENVIRONMENT: _CELL_SIDE | _NATURAL | _COMPETITION,
 }
 
 

@@ -215,10 +215,10 @@ class EnergyTeacherStudent(EnergyMethod):
     summary = "(U - R) / T: prototype-graph teacher, ISAB student, opportunist; pull, pace lock, distillation"
     preset: ClassVar[Mapping[str, object]] = {
         "environment": {"student": "isab", "teacher": "teacher", "opportunist": True},
-        "stages": _stages(0.6),
+        "stages": _stages(0.9),
         "losses": {
             **_RANKING,
-            "distill": {"weight": 1.0, "start": 2.0, "ramp": [0.1, 0.3]},
+            "distill": {"weight": 0.05},
             "pull": {"weight": 0.5},
             "push": {"weight": 0.0},
             "opportunist": {"weight": 1.0},
@@ -308,8 +308,8 @@ class EnergyFilm(EnergyMethod):
         "encoder": {"bottleneck": True},
         "coupling": {"kind": "film"},
         "environment": {"student": "isab"},
-        "losses": {**_RANKING, "bottleneck": {"weight": 0.003, "ramp": [0.0, 0.5]}, **_TAUGHT, **_NATURAL},
-        "stages": _stages(0.6, frozen=("encoder", "coupling")),
+        "losses": {**_NATURAL_RANKING, "bottleneck": {"weight": 0.003, "ramp": [0.0, 0.5]}, **_TAUGHT},
+        "stages": _stages(0.8, frozen=("encoder", "coupling")),
     }
 
 

@@ -49,9 +49,9 @@ class AttentionBlock(nn.Module):
 class SetTransformer(SetEstimator):
     """ISAB then pooling by attention: m inducing points read k rows, the rows read them back, in O(m k).
 
-    The pooled vector, shrunk by k / (k + 16), stands beside the shrunk mean of the row statistics, since layer
-    normalisation takes away the scale from which an offset is read. No attention sees padding, and the readout
-    has no bias: an empty support gives exactly 0.
+    The pooled vector, shrunk by k / (k + 16), is added to a reading of the shrunk mean of the row statistics, since
+    layer normalisation takes away the scale from which an offset is read; it starts near zero, so that training starts
+    from Deep Sets and attention adds to them. No attention sees padding, and nothing has a bias: an empty support gives 0.
 
     Args:
         size: d_e. features: width of a row's features. inducing: m. branch: h -> e, read instead of tanh(z).
@@ -63,7 +63,9 @@ class SetTransformer(SetEstimator):
         self.inducing = nn.Parameter(torch.randn(1, inducing, _WIDTH) / _WIDTH**0.5)
         self.seed = nn.Parameter(torch.randn(1, 1, _WIDTH) / _WIDTH**0.5)
         self.gather, self.spread, self.pool = (AttentionBlock(_WIDTH, _HEADS) for _ in range(3))
-        self.readout = Readout(_WIDTH + self.columns + 2, size)
+        self.readout = Readout(self.columns + 2, size)
+        self.attended = nn.Linear(_WIDTH, size, bias=False)
+        nn.init.normal_(self.attended.weight, std=0.01)
 
     def forward(self, support: SupportRows, facts: CellFacts) -> Tensor:
         """E supports -> (E, size)."""
@@ -78,6 +80,5 @@ class SetTransformer(SetEstimator):
             pooled = self.pool(self.seed.expand(episodes, -1, -1), self.spread(x, induced), mask).squeeze(1)
         else:
             pooled = rows.new_zeros(episodes, _WIDTH)
-        parts = [shrinkage(support) * pooled, mean, support_facts(support)]
-        embedding: Tensor = self.readout(torch.cat(parts, dim=-1))
-        return embedding
+        embedding: Tensor = self.readout(torch.cat([mean, support_facts(support)], dim=-1))
+        return embedding + shrinkage(support) * self.attended(pooled)
