@@ -54,7 +54,7 @@ class HeadKind(StrEnum):
 class EncoderConfig(Section):
     """Encoder, wrappers and potential head.
 
-    `scale` of the features; `bins`, `width`, `depth`, `dropout`, `feature_dropout` of the feature network;
+    `scale` of the features; `bins`, `width`, `depth`, `dropout`, `feature_dropout`, `noise` of the feature network;
     `latent` = d; `harmonics`, `head_width` of the Fourier head. `kmer`, `channels`, `kernel`, `pool`, `heads`,
     `token_dropout` of the sequence encoders (PRISM's published sizes: kmer 6, channels 64, kernel 43, pool 24,
     heads 4, token_embedding 768; the defaults are reduced so that training fits two cores).
@@ -70,6 +70,7 @@ class EncoderConfig(Section):
     latent: Count = 16
     dropout: Dropped = 0.3
     feature_dropout: Dropped = 0.3
+    noise: Weight = 0.3
     kmer: Annotated[int, Field(ge=1, le=8)] = 4
     token_embedding: Count = 32
     channels: Count = 32

@@ -62,6 +62,7 @@ class EnergyAdditive(EnergyMethod):
 
     name = "energy-additive"
     summary = "(U - R) / T: Fourier-KAN potential, student resistance R >= 0 taught by an id-teacher"
+    preset: ClassVar[Mapping[str, object]] = {"losses": {**_NATURAL_RANKING, **_TAUGHT}, "sampler": _BLOCKS}
 
 
 class EnergyInteraction(EnergyMethod):
@@ -95,6 +96,7 @@ class EnergyInteractionConditional(EnergyMethod):
         "coupling": {"kind": "conditional"},
         "environment": _CLOSED_FORM,
         "losses": _NATURAL_RANKING,
+        "sampler": _BLOCKS,
     }
 
 
@@ -258,6 +260,7 @@ class EnergyPlatt(EnergyMethod):
         "environment": {"student": "none", "posterior": True, "fusion": 1.0},
         "temperature": {"kind": "fixed"},
         "losses": _NATURAL_RANKING,
+        "sampler": _BLOCKS,
     }
 
 
@@ -268,7 +271,8 @@ class EnergyPrototypes(EnergyMethod):
     summary = "(U - R) / T: R by a kernel over EMA prototypes of the training cells"
     preset: ClassVar[Mapping[str, object]] = {
         "environment": {"student": "prototypes"},
-        "losses": {**_RANKING, **_TAUGHT, **_NATURAL},
+        "losses": {**_NATURAL_RANKING, **_TAUGHT},
+        "sampler": _BLOCKS,
     }
 
 
@@ -279,7 +283,8 @@ class EnergyCellFeatures(EnergyMethod):
     summary = "(U - R) / T: R from label-free chromatin statistics of the whole cell"
     preset: ClassVar[Mapping[str, object]] = {
         "environment": {"student": "cell_features"},
-        "losses": {**_RANKING, **_TAUGHT, **_NATURAL},
+        "losses": {**_NATURAL_RANKING, **_TAUGHT},
+        "sampler": _BLOCKS,
     }
 
 
@@ -295,6 +300,7 @@ class EnergyBilinear(EnergyMethod):
         "coupling": {"kind": "bilinear"},
         "environment": _CLOSED_FORM,
         "losses": _NATURAL_RANKING,
+        "sampler": _BLOCKS,
         "stages": _FROZEN_INTERACTION,
     }
 
@@ -309,6 +315,7 @@ class EnergyFilm(EnergyMethod):
         "coupling": {"kind": "film"},
         "environment": {"student": "isab"},
         "losses": {**_NATURAL_RANKING, "bottleneck": {"weight": 0.003, "ramp": [0.0, 0.5]}, **_TAUGHT},
+        "sampler": _BLOCKS,
         "stages": _stages(0.8, frozen=("encoder", "coupling")),
     }
 
@@ -321,6 +328,9 @@ class EnergyGateVector(EnergyMethod):
     preset: ClassVar[Mapping[str, object]] = {
         "coupling": {"kind": "gate_vector"},
         "environment": {"student": "moments"},
+        "losses": {**_NATURAL_RANKING, **_TAUGHT},
+        "sampler": _BLOCKS,
+        "stages": _FROZEN_INTERACTION,
     }
 
 
@@ -332,6 +342,9 @@ class EnergyPairResistance(EnergyMethod):
     preset: ClassVar[Mapping[str, object]] = {
         "coupling": {"kind": "pair_resistance"},
         "environment": {"student": "mean"},
+        "losses": {**_NATURAL_RANKING, **_TAUGHT},
+        "sampler": _BLOCKS,
+        "stages": _FROZEN_INTERACTION,
     }
 
 
@@ -343,6 +356,8 @@ class EnergyProjection(EnergyMethod):
     preset: ClassVar[Mapping[str, object]] = {
         "coupling": {"kind": "projection"},
         "environment": {"student": "mean"},
+        "losses": {**_NATURAL_RANKING, **_TAUGHT},
+        "sampler": _BLOCKS,
         "stages": _FROZEN_INTERACTION,
     }
 
@@ -355,6 +370,8 @@ class EnergyBypass(EnergyMethod):
     preset: ClassVar[Mapping[str, object]] = {
         "coupling": {"kind": "bypass"},
         "environment": {"student": "mean"},
+        "losses": {**_NATURAL_RANKING, **_TAUGHT},
+        "sampler": _BLOCKS,
         "stages": _FROZEN_INTERACTION,
     }
 
@@ -370,7 +387,7 @@ class EnergyPseudoDecoupled(EnergyMethod):
     regimes = _NO_SUPPORT
     transductive = False
     preset: ClassVar[Mapping[str, object]] = {
-        "encoder": {"scale": "raw", "feature_dropout": 0.0, "dropout": 0.15},
+        "encoder": {"scale": "raw", "feature_dropout": 0.0, "dropout": 0.15, "noise": 0.0},
         "optimiser": _ONE_RATE,
         "environment": {"student": "id_table", "teacher": "none", "unseen": "none"},
         "losses": {"task": {"weight": 1.0}, "orthogonal": {"weight": 0.1}, "domain": {"weight": 0.1}},

@@ -36,6 +36,7 @@ def build_encoder(config: EncoderConfig, inputs: PairInputs) -> Encoder:
             depth=config.depth,
             dropout=config.dropout,
             feature_dropout=config.feature_dropout,
+            noise=config.noise,
         )
     _check_sequences(config, inputs)
     if kind is EncoderKind.KMER:

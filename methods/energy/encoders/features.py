@@ -51,10 +51,12 @@ class FeatureEncoder(Encoder):
         inputs: (n, F) float32 training rows, from which quantiles and scales are taken; NaN = unknown.
         bins: codes per column. width: hidden units, the size. depth: hidden layers, at least 1.
         dropout: on hidden units. feature_dropout: on whole columns, all codes of one at once.
+        noise: Gaussian noise on the columns in training, in their sd: ranks in an unseen cell differ that much.
     """
 
     mean: Tensor
     scale: Tensor
+    spread: Tensor
 
     def __init__(
         self,
@@ -65,8 +67,13 @@ class FeatureEncoder(Encoder):
         depth: int,
         dropout: float,
         feature_dropout: float,
+        noise: float = 0.0,
     ) -> None:
         super().__init__()
+        self.noise = noise
+        known = _thinned(inputs)
+        spread = (known - known.nanmean(0)).square().nanmean(0).nan_to_num(nan=0.0).sqrt()
+        self.register_buffer("spread", noise * spread)
         self.code = PiecewiseLinear(inputs, bins)
         codes = self.code(_thinned(inputs))
         mean = codes.nanmean(0).nan_to_num(nan=0.0)
@@ -84,5 +91,8 @@ class FeatureEncoder(Encoder):
     def forward(self, inputs: PairInputs) -> Hidden:
         """n pairs with features (n, F) -> (n, width); an unknown value counts as the training mean."""
         assert inputs.features is not None
-        codes = self.code(inputs.features)
+        features = inputs.features
+        if self.training and self.noise:
+            features = features + self.spread * torch.randn_like(features)
+        codes = self.code(features)
         return Hidden(self.layers(((codes - self.mean) / self.scale).nan_to_num(nan=0.0)))

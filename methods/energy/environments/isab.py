@@ -51,7 +51,7 @@ class SetTransformer(SetEstimator):
 
     The pooled vector, shrunk by k / (k + 16), is added to a reading of the shrunk mean of the row statistics, since
     layer normalisation takes away the scale from which an offset is read; it starts near zero, so that training starts
-    from Deep Sets and attention adds to them. No attention sees padding, and nothing has a bias: an empty support gives 0.
+    from Deep Sets and attention adds to them. No attention sees padding, and an empty support gives exactly 0.
 
     Args:
         size: d_e. features: width of a row's features. inducing: m. branch: h -> e, read instead of tanh(z).

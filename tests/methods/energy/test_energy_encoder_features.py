@@ -46,7 +46,7 @@ def _features() -> Tensor:
 
 def test_encoder_and_latent_map_are_bit_for_bit_the_one_class():
     features = _features()
-    config = EncoderConfig(bins=4, width=9, depth=2, latent=3, dropout=0.4, feature_dropout=0.2)
+    config = EncoderConfig(bins=4, width=9, depth=2, latent=3, dropout=0.4, feature_dropout=0.2, noise=0.0)
     torch.manual_seed(5)
     old = OneClass(features, bins=4, width=9, depth=2, latent=3, dropout=0.4, columns=0.2)
     torch.manual_seed(5)
@@ -69,7 +69,18 @@ def test_an_unknown_value_counts_as_the_training_mean():
     torch.testing.assert_close(unknown, bias_only)
 
 
-@pytest.mark.parametrize("features", [None, torch.rand(10, 1)], ids=["nothing", "distance alone"])
-def test_a_task_without_features_is_refused(features):
-    with pytest.raises(MethodError, match="reads chromatin features; this task has none"):
-        build_encoder(EncoderConfig(), PairInputs(features))
+def test_distance_alone_will_do_but_nothing_is_refused():
+    assert build_encoder(EncoderConfig(width=5), PairInputs(torch.rand(10, 1))).size == 5
+    with pytest.raises(MethodError, match="reads chromatin features and distance, and was given neither"):
+        build_encoder(EncoderConfig(), PairInputs(None))
+
+
+def test_noise_is_for_training_and_in_units_of_the_column():
+    features = torch.rand(4000, 3) * torch.tensor([1.0, 10.0, 0.0])
+    encoder = build_encoder(EncoderConfig(noise=0.5), PairInputs(features))
+    torch.testing.assert_close(encoder.spread, 0.5 * features.std(0, correction=0), rtol=1e-4, atol=1e-6)
+    inputs = PairInputs(features[:50])
+    encoder.eval()
+    assert torch.equal(encoder(inputs).hidden, encoder(inputs).hidden)
+    quiet = build_encoder(EncoderConfig(noise=0.5, dropout=0.0, feature_dropout=0.0), PairInputs(features)).train()
+    assert not torch.equal(quiet(inputs).hidden, quiet(inputs).hidden)

@@ -120,15 +120,14 @@ def test_two_losses_add_up_and_a_frozen_group_gets_nothing():
     def gradients(names, frozen=()):
         state.samplers[1].rng = np.random.default_rng(1)
         state.model.eval()
-        state.losses["task"].eval()
         made = state._forward(state.samplers[1], stage, None, state.config.active(stage))
         route(state._weighted(names, made), groups, made.boundary, small=0.1, frozen=frozen)
         return [None if p.grad is None else p.grad.clone() for p in groups[Group.ENCODER]]
 
-    both, task, rank = gradients(["task", "rank"]), gradients(["task"]), gradients(["rank"])
+    both, task, rank = gradients(["likelihood", "rank"]), gradients(["likelihood"]), gradients(["rank"])
     for sum_, first, second in zip(both, task, rank, strict=True):
         torch.testing.assert_close(sum_, first + second, atol=1e-6, rtol=1e-4)
-    gradients(["task", "rank"], frozen={Group.ENCODER, Group.STUDENT})
+    gradients(["likelihood", "rank"], frozen={Group.ENCODER, Group.STUDENT})
     assert all(p.grad is None for group in (Group.ENCODER, Group.STUDENT) for p in groups[group])
 
 
