@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -113,7 +114,7 @@ def inner_scores(
     def job(one: InnerFit) -> FitJob:
         return _job(task, episodes, described[one.method], one, fold, conditions[one.inner], budget)
 
-    for one, outcome in executor.run((one, lambda one=one: job(one)) for one in work):
+    for one, outcome in executor.run((one, partial(job, one)) for one in work):
         method = described[one.method]
         label = task.columns.label[_query(episodes, one.inner, fold)]
         chance = chance_aupr(label.size, int(label.sum()))

@@ -136,30 +136,25 @@ def encode_pool(model: EnergyModel, data: TrainingData, rows: np.ndarray, chunk:
         parts = [model.encode(data.inputs.take(part)) for part in torch.split(index, chunk)]
     place = torch.zeros(data.label.shape[0], dtype=torch.int64)
     place[index] = torch.arange(index.numel())
-    return Pool(_joined(parts), place)
+    joined = Encoded(*(torch.cat([part[column] for part in parts]) for column in (0, 1, 2)))  # type: ignore[misc]
+    return Pool(joined, place)
 
 
 def _gather(pool: Pool, rows: Tensor) -> Encoded:
     place = pool.place[rows]
-    return Encoded(*(None if value is None or value.dim() == 0 else value[place] for value in pool.encoded))
-
-
-def _joined(parts: list[Encoded]) -> Encoded:
-    columns = zip(*parts, strict=True)
-    return Encoded(*(None if column[0] is None or column[0].dim() == 0 else torch.cat(column) for column in columns))
+    return pool.encoded.apply(lambda value: value[place])
 
 
 def _parted(leaves: Encoded, queries: int, twins: bool) -> tuple[Encoded, tuple[Tensor, Tensor] | None]:
     """Query rows, and the latents of the swap pairs that were encoded behind them."""
     if not twins:
         return leaves, None
-    query = Encoded(*(v if v is None or v.dim() == 0 else v[:queries] for v in leaves))
     first, second = leaves.latent[queries:].chunk(2)
-    return query, (first, second)
+    return leaves.apply(lambda value: value[:queries]), (first, second)
 
 
 def _shaped(encoded: Encoded, shape: tuple[int, ...]) -> Encoded:
-    return Encoded(*(None if v is None else v if v.dim() == 0 else v.view(*shape, *v.shape[1:]) for v in encoded))
+    return encoded.apply(lambda value: value.view(*shape, *value.shape[1:]))
 
 
 def _support(model: EnergyModel, data: TrainingData, drawn: tuple[np.ndarray, ...], pool: Pool | None) -> SupportRows:

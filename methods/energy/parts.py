@@ -82,6 +82,11 @@ class Encoded(NamedTuple):
     chromatin: Tensor | None = None
     penalty: Tensor | None = None
 
+    def apply(self, function: Callable[[Tensor], Tensor]) -> Encoded:
+        """`function` of every tensor that is there, the scalar penalty excepted."""
+        rows = [None if value is None else function(value) for value in self[:-1]]
+        return Encoded._make([*rows, self.penalty])
+
 
 class SupportRows(NamedTuple):
     """E supports of at most k rows; nothing in it has a graph that leads to the encoder.

@@ -48,9 +48,8 @@ class Boundary:
 
     def __init__(self, encoded: Encoded) -> None:
         self._outputs = encoded
-        self.leaves = Encoded(
-            *(None if out is None else out.detach().requires_grad_(out.requires_grad) for out in encoded)
-        )
+        leaves = encoded.apply(_leaf)
+        self.leaves = leaves._replace(penalty=None if encoded.penalty is None else _leaf(encoded.penalty))
 
     @property
     def pairs(self) -> list[tuple[Tensor, Tensor]]:
@@ -60,6 +59,10 @@ class Boundary:
             for out, leaf in zip(self._outputs, self.leaves, strict=True)
             if out is not None and leaf is not None and leaf.requires_grad
         ]
+
+
+def _leaf(output: Tensor) -> Tensor:
+    return output.detach().requires_grad_(output.requires_grad)
 
 
 def route(

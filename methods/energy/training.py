@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -114,8 +115,7 @@ class _Training:
                 if self.stopping is not None and self.stopping.best is not None:
                     self.model.load_state_dict(self.stopping.best)
                 optimiser = self._optimiser(stage)
-                span = self._span(number)
-                schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step, span=span: _cosine(step, span))
+                schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_cosine, steps=self._span(number)))
                 stopped = False
             if not stopped:
                 reports[stage.name], stopped = self._stage(number, stage, optimiser, schedule)
