@@ -20,9 +20,11 @@ test: install .venv/learn2learn-0.2.0
 	EPISHOT_REQUIRE_LEARN2LEARN=1 $(BIN)/python -m pytest -q
 
 # Only tests need it: the C files of the release do not compile on Python >= 3.11, build_ext makes Cython write them
-# anew; --no-deps leaves out gym, torchvision and others that nothing here imports. See docs/learn2learn.md.
+# anew; --no-deps leaves out gym, torchvision and others that nothing here imports. The release also installs its own
+# tests as a top-level package `tests`, which would hide ours from child processes. See docs/learn2learn.md.
 .venv/learn2learn-0.2.0: | install
 	$(BIN)/python -m pip install --quiet --no-deps --use-pep517 --config-settings="--build-option=build_ext" learn2learn==0.2.0
+	$(BIN)/python -c 'import shutil, sysconfig; shutil.rmtree(sysconfig.get_path("platlib") + "/tests", ignore_errors=True)'
 	$(BIN)/python -c 'from epishot.baselines.learn2learn_import import learn2learn; learn2learn()'
 	touch $@
 
