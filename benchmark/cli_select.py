@@ -76,12 +76,13 @@ def select(
     console.print(_table(scores))
     failed = [one for one in scores if one.error is not None]
     for one in failed:
-        console.print(f"{one.method}, {one.inner}, k = {one.k}: {one.error}")
+        console.print(f"{one.method}, {one.inner}, k = {one.k}: {one.error}", markup=False)
     return int(bool(failed))
 
 
 def _table(scores: list[InnerScore]) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     shots = sorted({one.k for one in scores})
     values: dict[tuple[str, int], list[float]] = defaultdict(list)
@@ -91,5 +92,5 @@ def _table(scores: list[InnerScore]) -> Table:
     names = sorted({one.method for one in scores}, key=lambda name: -max(mean.get((name, k), -1.0) for k in shots))
     table = Table("method", *(f"k = {k}" for k in shots), title="corrected AUPR, mean over inner cells")
     for name in names:
-        table.add_row(name, *(f"{mean[name, k]:.4f}" if (name, k) in mean else "" for k in shots))
+        table.add_row(Text(name), *(f"{mean[name, k]:.4f}" if (name, k) in mean else "" for k in shots))
     return table

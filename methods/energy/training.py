@@ -112,14 +112,20 @@ class _Training:
         stopped = False
         for number, stage in enumerate(self.config.stages):
             if stage.restart or optimiser is None or schedule is None:
-                if self.stopping is not None and self.stopping.best is not None:
-                    self.model.load_state_dict(self.stopping.best)
+                self._take_best()
                 optimiser = self._optimiser(stage)
                 schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_cosine, steps=self._span(number)))
                 stopped = False
             if not stopped:
                 reports[stage.name], stopped = self._stage(number, stage, optimiser, schedule)
+        self._take_best()
         return Trained(self.model, reports)
+
+    def _take_best(self) -> None:
+        """Go back to the weights that early stopping found best; they then count as found."""
+        if self.stopping is not None and self.stopping.best is not None:
+            self.model.load_state_dict(self.stopping.best)
+            self.stopping = None
 
     def _stage(
         self,

@@ -9,6 +9,8 @@ import numpy as np
 from .base import UNKNOWN, EpisodeBatch, TrainingLabels
 from .blocks import BlockSampler, Source
 
+_TRIES = 20
+
 
 class RandomSampler(BlockSampler):
     """Blocks of rows from all cells at once, supports likewise: an environment read from them is a global average.
@@ -23,10 +25,10 @@ class RandomSampler(BlockSampler):
         return [0] * blocks
 
     def draw(self, blocks: int) -> EpisodeBatch:
-        """See `Sampler.draw`; drawn again until it shows two cells, which a block of ordinary size does at once."""
+        """See `Sampler.draw`; drawn again, a few times, where it shows one cell only."""
         batch = super().draw(blocks)
-        while len(self.cells) > 1 and np.unique(self._cell[batch.positive]).size == 1:
-            if np.unique(self._cell[batch.negative]).size > 1:
+        for _ in range(_TRIES if len(self.cells) > 1 else 0):
+            if np.unique(self._cell[np.concatenate([batch.positive, batch.negative], axis=1)]).size > 1:
                 break
             batch = super().draw(blocks)
         return batch

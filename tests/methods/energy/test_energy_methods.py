@@ -320,3 +320,19 @@ def test_the_readout_of_u_alone_is_the_potential():
     pairs, label = _for(EnergyBilinear, HELD[0]), HELD[1]
     scores = method.score(_supports(pairs, label, 16, Regime.LABELLED), pairs, pairs)
     np.testing.assert_array_equal(scores, np.broadcast_to(method.potential(pairs, pairs), scores.shape))
+
+
+def test_early_stopping_brings_back_the_best_weights_on_a_training_cell():
+    options = {**SIZES, "stopping": {"cells": 1, "every": 5, "patience": 2}, "optimiser": {"learning_rate": 0.2}}
+    method = EnergyAdditive(**options)
+    method.fit(_train(EnergyAdditive), FitContext(seed=1, budget=0.3))
+    wild = EnergyAdditive(**{**options, "stopping": {"cells": 0}})
+    wild.fit(_train(EnergyAdditive), FitContext(seed=1, budget=0.3))
+    pairs, label = _for(EnergyAdditive, HELD[0]), HELD[1]
+    # At this rate training falls apart; the weights before it did are kept, the last ones are not.
+    assert average_precision_score(label, method.potential(pairs, pairs)) > label.mean()
+    assert np.abs(method.potential(pairs, pairs) - wild.potential(pairs, pairs)).max() > 1e-3
+    with pytest.raises(MethodError, match=r"stopping.cells"):
+        EnergyAdditive(**{**options, "stopping": {"cells": 3}}).fit(
+            _train(EnergyAdditive, 200), FitContext(budget=0.01)
+        )
