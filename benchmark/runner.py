@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from . import provenance
 from .described import describe_methods
 from .executor import Executor, FitOutcome
+from .interrupts import noticed_interrupts
 from .plan import Missing, PartPlan, PlannedFit, PlannedRun, make_plan, missing_runs
 from .predict_cost import CostModel, cost_model
 from .prepare import PreparedFit, prepare_fit
@@ -144,7 +145,10 @@ def run_part(
 
     work = [(number, partial(job_of, number, missing)) for number, missing in enumerate(prepared.missing)]
     budget = plan.part.budget
-    with FitProgress(console, title, prepared.predicted_s, len(work)) as progress:
+    with (
+        FitProgress(console, title, prepared.predicted_s, len(work)) as progress,
+        noticed_interrupts() as raise_if_interrupted,
+    ):
         try:
             for number, outcome in executor.run(work):
                 missing = prepared.missing[number]
@@ -154,6 +158,7 @@ def run_part(
                 result.touched.add(missing.fit.method.name)
                 predicted = prepared.costs.fit_s(missing.fit, budget)
                 progress.advance(predicted, failed_runs=len(failed))
+                raise_if_interrupted()
         except KeyboardInterrupt:
             raise Interrupted(result.computed + result.cached, plan.n_runs) from None
     return result

@@ -211,7 +211,13 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path: Path) 
     arguments = ["run", "--task", "synthetic@cells=6,pairs=300", "--method", f"{FAULTY}:Sleepy", *GRID, "--jobs", "1"]
     command = [sys.executable, "-c", "from epishot.benchmark.cli import main; main()", *arguments]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell starts background jobs with Ctrl-C ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while len(list(tmp_path.glob("runs/records/*/*.json"))) < 2 and time.monotonic() < deadline:
