@@ -95,4 +95,5 @@ class MatchingNetwork(EpisodicLearner):
         return keys, torch.cat([known, support.label], 1), torch.cat([mass, support.natural_weight()], 1)
 
     def _predict(self, parameters: Parameters, state: tuple[Tensor, ...], query: Tensor) -> Tensor:
-        return attention_logits(query, *state, sharpness=parameters["log_sharpness"].exp())
+        keys, label, weight = state
+        return attention_logits(query, keys, label, weight, parameters["log_sharpness"].exp())
