@@ -15,8 +15,9 @@ from .inputs import RankedInputs
 from .meta_training import EpisodeSampler
 from .networks import Parameters, count, optimise
 
-# The settings of the prototypical network, not tuned again.
-_STEPS = 500
+# The settings of the prototypical network, not tuned again; twice its steps, as these learners have more to
+# learn from episodes (the strength of the prior, how to read a support) and a step costs less.
+_STEPS = 1000
 _TASKS = 16
 _QUERY = 64
 #: k of the meta-training episodes; one is drawn per step.
@@ -26,6 +27,9 @@ _BALANCED_SHARE = 0.25
 _INPUT_NOISE = 0.3
 _LEARNING_RATE = 3e-3
 _WEIGHT_DECAY = 1.0
+#: Logarithms of strengths (of a prior, of a penalty) are learned this many times faster than the weights;
+#: they have a longer way to go.
+STRENGTH_SPEED = 10.0
 #: Query pairs that are scored together under all supports; bounds the memory of batched scoring.
 _SCORE_ROWS = 2048
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .episodic import EncodedSupport, EpisodicLearner, part, prefixed
+from .episodic import STRENGTH_SPEED, EncodedSupport, EpisodicLearner, part, prefixed
 from .networks import Parameters, init_mlp, mlp
 
 #: Meta-learned pairs of each label that stand for the training cells.
@@ -76,8 +76,8 @@ class MatchingNetwork(EpisodicLearner):
         return prefixed("embed", init_mlp([width, *self._hidden, self._embedding], generator)) | {
             # (1, 2 * memory, H): negatives first. A leading 1 broadcasts over tasks.
             "memory": torch.randn((1, 2 * _MEMORY, self._embedding), generator=generator) * self._embedding**-0.5,
-            "log_mass": (_START_MASS * share / _MEMORY).expand(2, _MEMORY).reshape(-1).log(),
-            "log_sharpness": torch.tensor([float(np.log(_START_SHARPNESS))]),
+            "log_mass": (_START_MASS * share / _MEMORY).expand(2, _MEMORY).reshape(-1).log() / STRENGTH_SPEED,
+            "log_sharpness": torch.tensor([float(np.log(_START_SHARPNESS)) / STRENGTH_SPEED]),
         }
 
     def _undecayed(self) -> set[str]:
@@ -88,7 +88,7 @@ class MatchingNetwork(EpisodicLearner):
 
     def _adapt(self, parameters: Parameters, support: EncodedSupport) -> tuple[Tensor, ...]:
         tasks = len(support.code)
-        mass = parameters["log_mass"].exp().expand(tasks, -1)
+        mass = (STRENGTH_SPEED * parameters["log_mass"]).exp().expand(tasks, -1)
         known = torch.zeros_like(mass)
         known[:, _MEMORY:] = 1.0
         keys = torch.cat([parameters["memory"].expand(tasks, -1, -1), support.code], dim=1)
@@ -96,4 +96,4 @@ class MatchingNetwork(EpisodicLearner):
 
     def _predict(self, parameters: Parameters, state: tuple[Tensor, ...], query: Tensor) -> Tensor:
         keys, label, weight = state
-        return attention_logits(query, keys, label, weight, parameters["log_sharpness"].exp())
+        return attention_logits(query, keys, label, weight, (STRENGTH_SPEED * parameters["log_sharpness"]).exp())

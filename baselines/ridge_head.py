@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .episodic import EncodedSupport, EpisodicLearner, part, prefixed
+from .episodic import STRENGTH_SPEED, EncodedSupport, EpisodicLearner, part, prefixed
 from .networks import Parameters, init_mlp, mlp
 
 #: Start of lambda for codes of unit mean square: about the support size at which half the way is gone.
@@ -79,7 +79,7 @@ class RidgeHead(EpisodicLearner):
         log_odds = float(np.log(self._prevalence / (1 - self._prevalence)))
         return prefixed("embed", init_mlp([width, *self._hidden, self._embedding], generator)) | {
             "head": head,
-            "log_lambda": torch.tensor([float(np.log(_START_LAMBDA))]),
+            "log_lambda": torch.tensor([float(np.log(_START_LAMBDA)) / STRENGTH_SPEED]),
             "log_scale": torch.tensor([float(np.log(_START_SCALE))]),
             "bias": torch.tensor([log_odds - _START_SCALE * mean]),
         }
@@ -96,7 +96,8 @@ class RidgeHead(EpisodicLearner):
         # A shift of the logit is a shift by offset / scale of the regressed label.
         shift = support.offset() / parameters["log_scale"].exp()
         residual = 2 * support.label - 1 - support.code @ head - shift
-        return (head + ridge_head(support.code, residual, support.weight, parameters["log_lambda"].exp()),)
+        penalty = (STRENGTH_SPEED * parameters["log_lambda"]).exp()
+        return (head + ridge_head(support.code, residual, support.weight, penalty),)
 
     def _predict(self, parameters: Parameters, state: tuple[Tensor, ...], query: Tensor) -> Tensor:
         regressed = (query @ state[0].unsqueeze(-1)).squeeze(-1)

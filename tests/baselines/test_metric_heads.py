@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from epishot.baselines.episodic import EncodedSupport
+from epishot.baselines.episodic import STRENGTH_SPEED, EncodedSupport
 from epishot.baselines.mahalanobis import mahalanobis, shrunken_covariances
 from epishot.baselines.matching import attention_logits
 from epishot.baselines.neural_process import NeuralProcess, set_mean
@@ -38,6 +38,7 @@ def test_the_ridge_head_is_shrunk_toward_the_meta_learned_one() -> None:
     method = RidgeHead()
     head = {"head": random(5, seed=5), "bias": torch.zeros(1)}
     head |= {name: torch.tensor([0.4], dtype=torch.float64) for name in ("log_lambda", "log_scale")}
+    penalty = np.exp(STRENGTH_SPEED * 0.4)
     code, label = random(2, 7, 5), labels(2, 7, seed=1)
     for balance, odds in ((Balance.NATURAL, 0.0), (Balance.BALANCED, -np.log(0.2 / 0.8))):
         support = EncodedSupport(code, label, torch.ones_like(label), balance, 0.2)
@@ -46,7 +47,7 @@ def test_the_ridge_head_is_shrunk_toward_the_meta_learned_one() -> None:
         for task in range(2):
             x, w0 = code[task].numpy(), head["head"].numpy()
             # Substituting W = W_0 + d: ridge with the penalty on |W - W_0|.
-            step = np.linalg.solve(x.T @ x + np.exp(0.4) * np.eye(5), x.T @ (target[task].numpy() - x @ w0))
+            step = np.linalg.solve(x.T @ x + penalty * np.eye(5), x.T @ (target[task].numpy() - x @ w0))
             np.testing.assert_allclose(found[task].numpy(), w0 + step, atol=1e-10)
 
 
