@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from epishot.baselines.neural_process import NeuralProcess
 from epishot.baselines.ridge_head import RidgeHead
 from epishot.methods.base import Balance, FitContext, Method, PairTable, Regime, Supports, TrainTable, no_support
 
-LEARNERS = (MatchingNetwork, RidgeHead, NeuralProcess, MahalanobisPrototypes)
+LEARNERS: tuple[type[Method], ...] = (MatchingNetwork, RidgeHead, NeuralProcess, MahalanobisPrototypes)
 Cell = tuple[PairTable, np.ndarray]
 
 
@@ -50,11 +50,20 @@ def make_supports(cell: Cell, n_episodes: int, k: int, balance: Balance = Balanc
     return Supports(Regime.LABELLED, balance, pairs, rows, label[rows])
 
 
-@cache
+FITTED: dict[str, Method] = {}
+
+
 def fitted(learner: type[Method]) -> Method:
-    method = learner(hidden=[32, 32])  # type: ignore[call-arg]
-    method.fit(make_train(400), FitContext(seed=1))
-    return method
+    """One fit of each learner serves all tests."""
+    if learner.name not in FITTED:
+        method = build(learner, 32, 32)
+        method.fit(make_train(400), FitContext(seed=1))
+        FITTED[learner.name] = method
+    return FITTED[learner.name]
+
+
+def build(learner: Callable[..., Method], *hidden: int) -> Method:
+    return learner(hidden=list(hidden))
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +139,7 @@ def test_the_seed_decides(learner: type[Method], held_out: Cell) -> None:
     query, _ = held_out
     scores = []
     for seed in (3, 3, 4):
-        method = learner(hidden=[8])  # type: ignore[call-arg]
+        method = build(learner, 8)
         method.fit(make_train(100), FitContext(seed=seed, budget=0.02))
         scores.append(method.score(no_support(query), query, query))
     np.testing.assert_array_equal(scores[0], scores[1])
@@ -145,7 +154,7 @@ def test_training_cells_of_one_class_and_missing_columns_are_survived(learner: t
     train = make_train(60, cells=2)
     bare = PairTable(n=120, chrom=train.pairs.chrom)
     label = np.full(120, positives, dtype=np.int8)
-    method = learner(hidden=[4])  # type: ignore[call-arg]
+    method = build(learner, 4)
     method.fit(TrainTable(bare, label, train.cell, 2), FitContext(budget=0.01))
     for balance in Balance:
         supports = make_supports((bare, label), 2, 8)
