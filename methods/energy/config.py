@@ -34,8 +34,8 @@ class EncoderKind(StrEnum):
 
     FEATURES = "features"  #: multilayer perceptron on chromatin features and distance
     KMER = "kmer"  #: linear map of k-mer counts of both sequences
-    PRISM = "prism"  #: k-mer embedding, CNN, RoPE self-attention, CBAT cross-attention (C1)
-    CROSS_ATTENTION = "cross_attention"  #: the same with plain dense cross-attention (C3)
+    PRISM = "prism"  #: k-mer embedding, CNN, RoPE self-attention, CBAT cross-attention
+    CROSS_ATTENTION = "cross_attention"  #: the same with plain dense cross-attention
     CACHED = "cached"  #: precomputed embeddings looked up by sequence
 
     @property
@@ -47,7 +47,7 @@ class EncoderKind(StrEnum):
 class HeadKind(StrEnum):
     """How z becomes U."""
 
-    FOURIER = "fourier"  #: FourierEnergyKAN (C2)
+    FOURIER = "fourier"  #: FourierEnergyKAN
     LINEAR = "linear"
 
 
@@ -59,7 +59,7 @@ class EncoderConfig(Section):
     `token_dropout` of the sequence encoders (PRISM's published sizes: kmer 6, channels 64, kernel 43, pool 24,
     heads 4, token_embedding 768; the defaults are reduced so that training fits two cores).
     `distance` appends log10 distance to a sequence encoder's hidden vector. `cache` is the file of precomputed
-    embeddings. Wrappers: `bottleneck` (C4; sd at least `sigma_min`), `project` (C6), `chromatin` (C7 head).
+    embeddings. Wrappers: `bottleneck` (sd at least `sigma_min`) and the `chromatin` head.
     """
 
     kind: EncoderKind = EncoderKind.FEATURES
@@ -101,16 +101,16 @@ class EncoderConfig(Section):
 class EstimatorKind(StrEnum):
     """What reads a cell."""
 
-    NONE = "none"  #: nothing: the empty-support default for every cell (D0)
-    ID_TABLE = "id_table"  #: embedding by training-cell id (D1)
-    MEAN = "mean"  #: Deep Sets with residual statistics (D2)
-    MOMENTS = "moments"  #: mean, sd and quantiles of rows, learned map (D3)
+    NONE = "none"  #: nothing: the empty-support default for every cell
+    ID_TABLE = "id_table"  #: embedding by training-cell id
+    MEAN = "mean"  #: Deep Sets with residual statistics
+    MOMENTS = "moments"  #: mean, sd and quantiles of rows, learned map
     QUANTILES = "quantiles"
-    ISAB = "isab"  #: induced set attention (D3)
-    PROTOTYPES = "prototypes"  #: kernel over EMA prototypes of the training cells (D4)
-    CELL_FEATURES = "cell_features"  #: statistics of the cell's unlabelled chromatin (D9)
-    TEACHER = "teacher"  #: cell id -> mixture over a graph of prototypes (D5)
-    OPPORTUNIST = "opportunist"  #: simple statistics of the support (D7)
+    ISAB = "isab"  #: induced set attention
+    PROTOTYPES = "prototypes"  #: kernel over EMA prototypes of the training cells
+    CELL_FEATURES = "cell_features"  #: statistics of the cell's unlabelled chromatin
+    TEACHER = "teacher"  #: cell id -> mixture over a graph of prototypes
+    OPPORTUNIST = "opportunist"  #: simple statistics of the support
 
 
 class Unseen(StrEnum):
@@ -118,13 +118,13 @@ class Unseen(StrEnum):
 
     RAISE = "raise"
     MEAN = "mean"  #: mean of the table: negative controls only
-    NONE = "none"  #: no environment: the old train/inference mismatch (J18), negative controls only
+    NONE = "none"  #: no environment: the old train/inference mismatch, negative controls only
 
 
 class EnvironmentConfig(Section):
     """Who reads the cell.
 
-    `student` reads the support, in all cells; `posterior` refines its parameters by the closed form (D11:
+    `student` reads the support, in all cells; `posterior` refines its parameters by the closed form (
     maximum a posteriori over the labelled support, with the student's reading as prior mean). `teacher` knows
     training cells by id; `fusion` is alpha of alpha teacher + (1 - alpha) student in known cells. `opportunist`
     competes beside and never enters a prediction. `branch`: set estimators read e = phi_E'(h) of the rows instead
@@ -166,19 +166,19 @@ class EnvironmentConfig(Section):
 class CouplingKind(StrEnum):
     """How potential and environment form a logit."""
 
-    ADDITIVE = "additive"  #: (U - R) / T (B1)
-    INTERACTION = "interaction"  #: (U - R + lambda U R) / T (B2)
-    CONDITIONAL = "conditional"  #: (U + a(c) U + b(c)) / T, the fallback of the interaction (B3)
-    GATE = "gate"  #: (softplus(U) sigma(w R) - b) / T, or the literal U sigma(w R + b) / T (B4)
-    SATURATING = "saturating"  #: U / (1 + R) / T (B5)
-    HILL = "hill"  #: s (h - h0) / T, h = U+^n / (U+^n + K^n) (B6)
-    AFFINE = "affine"  #: (M U + B) / T (B7, B8)
-    FILM = "film"  #: head(gamma z + beta) (B9)
-    GATE_VECTOR = "gate_vector"  #: head(d g z), g = sparsemax (B9)
-    PAIR_RESISTANCE = "pair_resistance"  #: (U - R(z, c)) / T (B10)
-    BILINEAR = "bilinear"  #: (U + phi(z)' W e - R) / T (B11)
-    PROJECTION = "projection"  #: head(z orthogonal to z_E), (U - R) / T (C6)
-    BYPASS = "bypass"  #: U + FiLM of the split [G, F, I] of z (C8)
+    ADDITIVE = "additive"  #: (U - R) / T
+    INTERACTION = "interaction"  #: (U - R + lambda U R) / T
+    CONDITIONAL = "conditional"  #: (U + a(c) U + b(c)) / T, the fallback of the interaction
+    GATE = "gate"  #: (softplus(U) sigma(w R) - b) / T, or the literal U sigma(w R + b) / T
+    SATURATING = "saturating"  #: U / (1 + R) / T
+    HILL = "hill"  #: s (h - h0) / T, h = U+^n / (U+^n + K^n)
+    AFFINE = "affine"  #: (M U + B) / T
+    FILM = "film"  #: head(gamma z + beta)
+    GATE_VECTOR = "gate_vector"  #: head(d g z), g = sparsemax
+    PAIR_RESISTANCE = "pair_resistance"  #: (U - R(z, c)) / T
+    BILINEAR = "bilinear"  #: (U + phi(z)' W e - R) / T
+    PROJECTION = "projection"  #: head(z orthogonal to z_E), (U - R) / T
+    BYPASS = "bypass"  #: U + FiLM of the split [G, F, I] of z
 
 
 class CouplingConfig(Section):
@@ -196,7 +196,7 @@ class CouplingConfig(Section):
 
 
 class TemperatureKind(StrEnum):
-    """The switch B13."""
+    """How T behaves."""
 
     FIXED = "fixed"
     GLOBAL = "global"
@@ -242,10 +242,10 @@ class LossConfig(Section):
 class SamplerKind(StrEnum):
     """How training batches are made."""
 
-    RANDOM = "random"  #: rows of all cells mixed in one block (F1)
-    CELL_BATCH = "cell_batch"  #: one cell per step, in turn (F3)
-    BLOCK_META = "block_meta"  #: K distinct cells x N rows (F2)
-    EPISODIC = "episodic"  #: single-cell episodes with support regimes and pseudo-OOD cells (F5-F7)
+    RANDOM = "random"  #: rows of all cells mixed in one block
+    CELL_BATCH = "cell_batch"  #: one cell per step, in turn
+    BLOCK_META = "block_meta"  #: K distinct cells x N rows
+    EPISODIC = "episodic"  #: single-cell episodes with support regimes and pseudo-OOD cells
 
 
 class SamplerConfig(Section):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .config import CouplingKind, EnergyConfig, EstimatorKind, Unseen
 from .couplings.build import build_coupling, build_temperature
+from .couplings.linearise import linearise
 from .couplings.place import Place
 from .encoders.build import build_encoder, build_head, build_wrapper
 from .encoders.centre import CentredHead
@@ -91,12 +92,14 @@ class EnergyModel(nn.Module):
 
     def read(self, support: SupportRows, facts: CellFacts) -> Environment:
         """What the student makes of E supports: the one rule for a cell that training has not seen."""
-        if self.config.environment.unseen is Unseen.NONE and bool((facts.code < 0).all()):
-            return self.neutral(facts.code.shape[0])
         embedding, raw = self.student(support, facts)
         if self.posterior is not None and support.label is not None and support.label.shape[1]:
             raw = self._most_probable(raw, support)
-        return self._environment(raw, embedding)
+        found = self._environment(raw, embedding)
+        if self.config.environment.unseen is not Unseen.NONE:
+            return found
+        unknown = (facts.code < 0).unsqueeze(1)
+        return found._replace(parameters=torch.where(unknown, self.neutral(len(unknown)).parameters, found.parameters))
 
     def read_teacher(self, support: SupportRows, facts: CellFacts) -> Environment:
         """What the teacher says of training cells by id; raises for any other."""
@@ -141,8 +144,13 @@ class EnergyModel(nn.Module):
     def canonical(self, environment: Environment) -> Canonical:
         """a(c) and b(c) of the scalar part, each (E,)."""
         natural, temperature = self._split(environment)
-        form = self.coupling.canonical(natural, temperature)
-        return form if self.place is None else self.place.canonical(form)
+        place = self.place
+        if place is None:
+            return self.coupling.canonical(natural, temperature)
+        return linearise(
+            lambda potential: self.coupling(Pairs(place(potential), potential, self.head), natural, temperature),
+            natural,
+        )
 
     def groups(self) -> dict[Group, list[nn.Parameter]]:
         """All parameters, by the group that the routing speaks of."""

@@ -180,7 +180,7 @@ class Coupling(nn.Module, ABC):
     """How potential and environment form a logit.
 
     Attributes:
-        n_raw: P without temperature. x_dependent: whether rankings inside a cell can change (else B0 holds).
+        n_raw: P without temperature. x_dependent: whether rankings inside a cell can change, or are those of U.
         names: of the P parameters.
     """
 

@@ -470,7 +470,11 @@ class EnergyPrism(EnergyMethod):
     summary = "(U - R) / T on DNA: k-mer CNN, rotary self-attention, anchored cross-attention (reduced size)"
     reads = SEQUENCE_READS
     transductive = False
-    preset: ClassVar[Mapping[str, object]] = {"encoder": {"kind": "prism"}, **_DNA}
+    preset: ClassVar[Mapping[str, object]] = {
+        "encoder": {"kind": "prism"},
+        "losses": {**_RANKING, **_TAUGHT, **_NATURAL, "encoder_penalty": {"weight": 1.0}},
+        **_DNA,
+    }
 
 
 class EnergyCrossAttention(EnergyMethod):
@@ -503,5 +507,11 @@ class EnergyMultitask(EnergyMethod):
         "encoder": {"kind": "prism", "chromatin": True},
         "coupling": {"kind": "gate"},
         "environment": {"student": "moments"},
-        "losses": {**_RANKING, "chromatin": {"weight": 0.3}, "distill": {"weight": 0.1}, **_NATURAL},
+        "losses": {
+            **_RANKING,
+            "chromatin": {"weight": 0.3},
+            "encoder_penalty": {"weight": 1.0},
+            "distill": {"weight": 0.1},
+            **_NATURAL,
+        },
     }

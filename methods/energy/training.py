@@ -152,7 +152,8 @@ class _Training:
             self.model.temperature.project()
             if pool is None:
                 self.model.head.follow(made.step.potential)
-            self._move_prototypes(made)
+            if Group.PROTOTYPES not in frozen:
+                self._move_prototypes(made)
             self.done += 1
             if step >= 0.9 * (steps - 1):
                 last.append({name: float(value.value.detach()) for name, value in weighted.items()})

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ..parts import Canonical
 from .ranges import inverse_softplus
 
 
@@ -29,7 +28,3 @@ class Place(nn.Module):
     def forward(self, potential: Tensor) -> Tensor:
         """(...) -> (...)."""
         return softplus(self.raw_scale) * potential + self.origin
-
-    def canonical(self, inner: Canonical) -> Canonical:
-        """Slope and offset in U, from those in U'."""
-        return Canonical(inner.slope * softplus(self.raw_scale), inner.offset + inner.slope * self.origin)

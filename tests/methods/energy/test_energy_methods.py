@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score
 from epishot.methods.base import Balance, FitContext, PairTable, Reads, Regime, Supports, TrainTable, no_support
 from epishot.methods.energy import presets
 from epishot.methods.energy.method import EnergyMethod
+from epishot.methods.energy.parts import Encoded
 from epishot.methods.energy.presets import (
     EnergyAdditive,
     EnergyBilinear,
@@ -336,3 +337,25 @@ def test_early_stopping_brings_back_the_best_weights_on_a_training_cell():
         EnergyAdditive(**{**options, "stopping": {"cells": 3}}).fit(
             _train(EnergyAdditive, 200), FitContext(budget=0.01)
         )
+
+
+def test_canonical_forms_speak_of_u_whatever_its_place_on_the_gate():
+    for preset in (presets.EnergyHill, presets.EnergyGate, presets.EnergySaturating):
+        method = fitted(preset)
+        pairs, label = _for(preset, HELD[0]), HELD[1]
+        supports = _supports(pairs, label, 32, Regime.LABELLED)
+        place = method.model.place
+        before = place.origin.clone(), place.raw_scale.clone()
+        with torch.no_grad():
+            place.origin += 1.0
+            place.raw_scale += 1.0
+            environment = method._read(supports, pairs)
+            nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+            weights = weights / weights.sum()
+            grid = torch.from_numpy(nodes)
+            logits = method.model.logits(Encoded(grid, grid, grid), environment).numpy()
+            slope, offset = method.canonical(supports, pairs)
+            place.origin.copy_(before[0])
+            place.raw_scale.copy_(before[1])
+        np.testing.assert_allclose(slope, logits @ (weights * nodes), atol=1e-5)
+        np.testing.assert_allclose(offset, logits @ weights, atol=1e-5)
