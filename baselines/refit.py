@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from ..methods.base import Balance, FitContext, PairTable, Reads, Regime, Supports, TrainTable
 from ..methods.features import Standardiser
@@ -55,6 +54,8 @@ class _Refit(SklearnMethod):
 
     def fit(self, train: TrainTable, context: FitContext) -> None:
         """Fit the pooled learner, then the prior of its coefficients."""
+        from scipy.special import expit  # scipy is slow to import, and lists of methods import this module
+
         super().fit(train, context)
         matrix = self._matrix.of_train(train)
         self._start(matrix)

@@ -19,7 +19,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit
 
 _MAX_STEPS = 100
 _HALVINGS = 40
@@ -61,6 +60,8 @@ def refit(design: np.ndarray, label: np.ndarray, weight: np.ndarray, prior: Prio
     Returns:
         (E, P) coefficients, the intercept last.
     """
+    from scipy.special import expit  # scipy is slow to import, and lists of methods import this module
+
     x_all = with_intercept(design)
     v = np.repeat(prior.mean[None], len(design), axis=0)
     active = np.arange(len(design))

@@ -50,7 +50,15 @@ def test_labels_of_the_held_out_cell_change_nothing(task):
 
 def test_the_command_ranks_methods_and_writes_the_scores(tmp_path, capsys):
     out = tmp_path / "scores.json"
-    arguments = ["select", "--task", "synthetic@cells=3", "--methods", "constant,pooled-logistic-r*", "--shots", "0"]
+    arguments = [
+        "select",
+        "--task",
+        "synthetic@cells=3",
+        "--methods",
+        "const*,pooled-logistic-rank,pooled-logistic-raw",
+        "--shots",
+        "0",
+    ]
     assert run_app([*arguments, "--out", str(out)]) == 0
     rows = json.loads(out.read_text())
     assert {row["method"] for row in rows} == {"constant", "pooled-logistic-rank", "pooled-logistic-raw"}
