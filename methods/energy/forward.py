@@ -128,16 +128,15 @@ def forward(
     return Forward(step, boundary, support)
 
 
-def encode_pool(model: EnergyModel, data: TrainingData, rows: np.ndarray, chunk: int = 8192) -> Pool:
+def encode_pool(model: EnergyModel, data: TrainingData, rows: np.ndarray) -> Pool:
     """Encode the training rows `rows` without a graph, in evaluation mode."""
     index = torch.from_numpy(rows)
     model.eval()
     with torch.no_grad():
-        parts = [model.encode(data.inputs.take(part)) for part in torch.split(index, chunk)]
+        encoded = model.encode_in_chunks(data.inputs.take(index))
     place = torch.zeros(data.label.shape[0], dtype=torch.int64)
     place[index] = torch.arange(index.numel())
-    joined = Encoded(*(torch.cat([part[column] for part in parts]) for column in (0, 1, 2)))  # type: ignore[misc]
-    return Pool(joined, place)
+    return Pool(encoded, place)
 
 
 def _gather(pool: Pool, rows: Tensor) -> Encoded:

@@ -18,15 +18,13 @@ from .encoders.inputs import reads as needed_reads
 from .encoders.wrappers import ChromatinScale
 from .environments.cell_features import CellFeatures, cell_statistics
 from .forward import TrainingData
-from .model import EnergyModel, as_float64
+from .model import CHUNK, EnergyModel, as_float64
 from .parts import CellFacts, Encoded, Environment, PairInputs
 from .samplers.base import UNKNOWN, TrainingLabels
 from .samplers.loci import locus_groups
 from .training import Trained, train_model
 from .weights import load_weights, read_header, read_probe, save_weights
 
-#: Rows encoded or coupled at a time when scoring.
-_CHUNK = 8192
 #: Labelled rows of its own that a known cell is read from.
 _KNOWN_SUPPORT = 128
 #: Training pairs that saved weights are checked by.
@@ -207,13 +205,7 @@ class EnergyMethod(Method):
         )
 
     def _encode(self, inputs: PairInputs) -> Encoded:
-        exact = _exact(inputs)
-        rows = torch.arange(exact.n)
-        parts = [self.model.encode(exact.take(part)) for part in torch.split(rows, _CHUNK)]
-        if not parts:
-            parts = [self.model.encode(exact)]
-        potential, latent, hidden = (torch.cat([part[i] for part in parts]) for i in range(3))  # type: ignore[misc]
-        return Encoded(potential, latent, hidden)
+        return self.model.encode_in_chunks(_exact(inputs))
 
     def _read(self, supports: Supports, cell_table: PairTable | None) -> Environment:
         """The student's reading of E supports; the one rule for a cell that training has not seen."""
@@ -282,9 +274,9 @@ def _coupled(model: EnergyModel, encoded: Encoded, environment: Environment) -> 
     rows = torch.arange(encoded.potential.shape[0])
     parts = [
         model.logits(Encoded(encoded.potential[part], encoded.latent[part], encoded.hidden[part]), environment)
-        for part in torch.split(rows, _CHUNK)
+        for part in torch.split(rows, CHUNK)
     ]
-    return torch.cat(parts, dim=1) if parts else encoded.potential.new_zeros(environment.parameters.shape[0], 0)
+    return torch.cat(parts, dim=1)
 
 
 def _identity(pairs: PairTable) -> np.ndarray | None:

@@ -21,6 +21,8 @@ from .environments.teacher import Teacher
 from .names import Group
 from .parts import Canonical, CellFacts, Encoded, Environment, PairInputs, Pairs, SupportRows
 
+#: Pairs that are encoded or coupled at a time where there may be many.
+CHUNK = 8192
 #: Couplings without an offset of the cell's own, which read U at a place that all cells share: the scale to start from,
 #: 3 where a cell can only flatten.
 _PLACED = {CouplingKind.GATE: 1.0, CouplingKind.SATURATING: 3.0, CouplingKind.HILL: 1.0}
@@ -79,6 +81,15 @@ class EnergyModel(nn.Module):
         chromatin = None if self.chromatin is None else self.chromatin(latent)
         potential = self.head(latent)
         return Encoded(potential, latent, hidden, mean, log_variance, chromatin, penalty)
+
+    def encode_in_chunks(self, inputs: PairInputs) -> Encoded:
+        """U, z and h of any number of pairs, in bounded memory."""
+        parts = [self.encode(inputs.take(rows)) for rows in torch.split(torch.arange(inputs.n), CHUNK)]
+        return Encoded(
+            torch.cat([part.potential for part in parts]),
+            torch.cat([part.latent for part in parts]),
+            torch.cat([part.hidden for part in parts]),
+        )
 
     def supports(
         self, pool: Encoded, rows: Tensor, label: Tensor | None, labelled: Tensor, present: Tensor

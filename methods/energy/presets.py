@@ -51,6 +51,13 @@ def _stages(scale: float = 1.0, *, frozen: Sequence[str] = ("encoder",)) -> tupl
 #: The interaction of pair and cell stays as joint training left it: trained on, it learns the few cells and loci of the
 #: last stage by heart.
 _FROZEN_INTERACTION = _stages(frozen=("encoder", "coupling"))
+#: What the x-dependent couplings without a closed form have in common.
+_INTERACTING: Mapping[str, object] = {
+    "environment": {"student": "mean"},
+    "losses": {**_NATURAL_RANKING, **_TAUGHT},
+    "sampler": _BLOCKS,
+    "stages": _FROZEN_INTERACTION,
+}
 _NO_SUPPORT = frozenset({Regime.NONE})
 
 
@@ -326,11 +333,9 @@ class EnergyGateVector(EnergyMethod):
     name = "energy-gate-vector"
     summary = "(head(g z) - R) / T: sparsemax gate over the latent features"
     preset: ClassVar[Mapping[str, object]] = {
+        **_INTERACTING,
         "coupling": {"kind": "gate_vector"},
         "environment": {"student": "moments"},
-        "losses": {**_NATURAL_RANKING, **_TAUGHT},
-        "sampler": _BLOCKS,
-        "stages": _FROZEN_INTERACTION,
     }
 
 
@@ -339,13 +344,7 @@ class EnergyPairResistance(EnergyMethod):
 
     name = "energy-pair-resistance"
     summary = "(U - R(z, c)) / T: a resistance that depends on pair and cell"
-    preset: ClassVar[Mapping[str, object]] = {
-        "coupling": {"kind": "pair_resistance"},
-        "environment": {"student": "mean"},
-        "losses": {**_NATURAL_RANKING, **_TAUGHT},
-        "sampler": _BLOCKS,
-        "stages": _FROZEN_INTERACTION,
-    }
+    preset: ClassVar[Mapping[str, object]] = {**_INTERACTING, "coupling": {"kind": "pair_resistance"}}
 
 
 class EnergyProjection(EnergyMethod):
@@ -353,13 +352,7 @@ class EnergyProjection(EnergyMethod):
 
     name = "energy-projection"
     summary = "(head(z projected off z_E) - R) / T: hard orthogonality of pair and environment"
-    preset: ClassVar[Mapping[str, object]] = {
-        "coupling": {"kind": "projection"},
-        "environment": {"student": "mean"},
-        "losses": {**_NATURAL_RANKING, **_TAUGHT},
-        "sampler": _BLOCKS,
-        "stages": _FROZEN_INTERACTION,
-    }
+    preset: ClassVar[Mapping[str, object]] = {**_INTERACTING, "coupling": {"kind": "projection"}}
 
 
 class EnergyBypass(EnergyMethod):
@@ -367,13 +360,7 @@ class EnergyBypass(EnergyMethod):
 
     name = "energy-bypass"
     summary = "U + FiLM of the split of z into common, specific and interaction parts"
-    preset: ClassVar[Mapping[str, object]] = {
-        "coupling": {"kind": "bypass"},
-        "environment": {"student": "mean"},
-        "losses": {**_NATURAL_RANKING, **_TAUGHT},
-        "sampler": _BLOCKS,
-        "stages": _FROZEN_INTERACTION,
-    }
+    preset: ClassVar[Mapping[str, object]] = {**_INTERACTING, "coupling": {"kind": "bypass"}}
 
 
 class EnergyPseudoDecoupled(EnergyMethod):

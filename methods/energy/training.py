@@ -162,9 +162,10 @@ class _Training:
         return _means(last), False
 
     def _forward(self, sampler: Sampler, stage: StageConfig, pool: Pool | None, active: Sequence[LossName]) -> Forward:
-        reads = frozenset[str]().union(*(self.losses[name].reads for name in active))
         batch = sampler.draw(stage.blocks or self.config.sampler.blocks)
-        return forward(self.model, self.data, batch, pool=pool, neutral=stage.phase is Phase.POTENTIAL, reads=reads)
+        return forward(
+            self.model, self.data, batch, pool=pool, neutral=stage.phase is Phase.POTENTIAL, reads=self._reads(active)
+        )
 
     def _weighted(self, active: Sequence[LossName], made: Forward) -> dict[LossName, Weighted]:
         progress = self.done / max(1, self.total - 1)
@@ -192,8 +193,12 @@ class _Training:
         score = mean_average_precision(self.labels.label[rows], potential, self.labels.cell[rows])
         return self.stopping.update(score, self.model.state_dict())
 
+    def _reads(self, active: Sequence[LossName]) -> frozenset[str]:
+        """Optional fields of a step that the active losses read."""
+        return frozenset[str]().union(*(self.losses[name].reads for name in active))
+
     def _sampler(self, stage: StageConfig) -> Sampler:
-        reads = frozenset[str]().union(*(self.losses[name].reads for name in self.config.active(stage)))
+        reads = self._reads(self.config.active(stage))
         return build_sampler(
             self.labels,
             self.rows[stage.rows],
