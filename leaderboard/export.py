@@ -14,6 +14,7 @@ from .energy_table import energy_markdown
 from .format import escape_csv
 from .latex import board_latex
 from .markdown import board_markdown, cost_markdown, write_between_markers
+from .methods_table import methods_markdown
 from .page.build import page_html
 
 _KEY_COLUMNS = ("task", "protocol", "regime", "balance", "k", "method", "kind", "marks", "zero_shot", "group")
@@ -21,7 +22,7 @@ _CELL_COLUMNS = ("cell", "status", "n", "positives", "draws", "seeds", "low", "h
 
 
 def write_board(board: Board, folder: Path) -> list[Path]:
-    """Write LEADERBOARD.md, COST.md, and leaderboard.csv, .json, .tex and .html into `folder`.
+    """Write LEADERBOARD.md, COST.md, METHODS.md, and leaderboard.csv, .json, .tex and .html into `folder`.
 
     ENERGY.md as well, if the board has energy methods.
 
@@ -34,14 +35,15 @@ def write_board(board: Board, folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         endings = ("csv", "json", "tex", "html")
-        names = ("LEADERBOARD.md", "COST.md", *(f"leaderboard.{ending}" for ending in endings))
+        names = ("LEADERBOARD.md", "COST.md", "METHODS.md", *(f"leaderboard.{ending}" for ending in endings))
         paths = [folder / name for name in names]
         write_between_markers(paths[0], board_markdown(board), "# EPIShot leaderboard")
         write_between_markers(paths[1], cost_markdown(board), "# What the leaderboard cost")
-        write_bytes(paths[2], board_csv(board).encode())
-        write_bytes(paths[3], board_json(board).encode())
-        write_bytes(paths[4], board_latex(board).encode())
-        write_bytes(paths[5], page_html(board).encode())
+        write_between_markers(paths[2], methods_markdown(board), "# The methods side by side")
+        write_bytes(paths[3], board_csv(board).encode())
+        write_bytes(paths[4], board_json(board).encode())
+        write_bytes(paths[5], board_latex(board).encode())
+        write_bytes(paths[6], page_html(board).encode())
         if energy := energy_markdown(board):
             paths.append(folder / "ENERGY.md")
             write_between_markers(paths[-1], energy, "# The energy methods")

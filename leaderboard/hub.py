@@ -28,9 +28,12 @@ epishot verify board/
 """
 
 
+_PAGES = ("LEADERBOARD.md", "COST.md", "METHODS.md", "ENERGY.md")
+
+
 def files_of(board: Path, archive: Path) -> Iterator[tuple[str, Path]]:
     """(path in the repository, file) of everything that is published; never of what else lies in the folder."""
-    for path in sorted(board.glob("leaderboard.*")) + [board / name for name in ("LEADERBOARD.md", "COST.md")]:
+    for path in sorted(board.glob("leaderboard.*")) + [board / name for name in _PAGES]:
         if path.is_file() and not path.is_symlink():
             yield path.name, path
     for path in sorted((board / "records").glob("*/*/*")):

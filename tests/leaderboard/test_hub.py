@@ -102,6 +102,8 @@ def board(tmp_path: Path) -> Path:
         "records/toy/cell/mine.replicates.parquet": b"PAR1",
         "LEADERBOARD.md": b"# Board",
         "COST.md": b"# Cost",
+        "METHODS.md": b"# Methods",
+        "ENERGY.md": b"# Energy",
         "leaderboard.csv": b"a,b",
         "leaderboard.html": b"<html>",
         "archive/toy/cell/mine.scores.parquet": b"PAR1 scores",
@@ -134,6 +136,8 @@ def test_one_commit_holds_everything_published_and_nothing_else(board: Path, hub
     assert set(commit) == {
         "LEADERBOARD.md",
         "COST.md",
+        "METHODS.md",
+        "ENERGY.md",
         "leaderboard.csv",
         "leaderboard.html",
         "records/toy/cell/mine.json",
