@@ -62,7 +62,7 @@ class EnergyMethod(Method):
     regimes = frozenset(Regime)
     transductive = True
     logits = True
-    version = "2"
+    version = "3"
     preset: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, **options: object) -> None:
