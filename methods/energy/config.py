@@ -5,7 +5,7 @@ An impossible configuration is refused here, in one sentence, before anything is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -375,6 +375,20 @@ DEFAULT_STAGES: tuple[StageConfig, ...] = (
 )
 
 
+#: Forms of the gate that multiply U by a factor of the cell.
+_SLOPES = frozenset({"literal", "hard"})
+#: Students that read the rows of a support, and so may have a branch.
+_READ_ROWS = frozenset(
+    {
+        EstimatorKind.MEAN,
+        EstimatorKind.MOMENTS,
+        EstimatorKind.QUANTILES,
+        EstimatorKind.ISAB,
+        EstimatorKind.PROTOTYPES,
+    }
+)
+
+
 class EnergyConfig(Section):
     """Everything that determines an energy model beside the data, the seed and the budget.
 
@@ -404,12 +418,7 @@ class EnergyConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> EnergyConfig:
-        per_cell = self.temperature.kind is TemperatureKind.PER_CELL
-        if per_cell and self.coupling.kind in (CouplingKind.AFFINE, CouplingKind.CONDITIONAL):
-            raise ValueError(
-                "a temperature per cell beside free M and B is not identifiable, since only M/T and B/T enter; "
-                "fix the temperature or choose another coupling"
-            )
+        self._refuse_two_temperatures()
         for kind, loss in ((TemperatureKind.GAMMA, LossName.GAMMA_PRIOR), (TemperatureKind.ENTROPY, LossName.ENTROPY)):
             if self.temperature.kind is kind and loss not in self.losses:
                 raise ValueError(
@@ -423,8 +432,54 @@ class EnergyConfig(Section):
         idle = sorted(live - {name for stage in self.stages for name in self.active(stage)})
         if idle:
             raise ValueError(f"no stage uses the loss {', '.join(idle)}; take it out or add it to a stage")
+        self._refuse_missing_parts(live)
+        self._refuse_silent_teacher(live)
+        self._refuse_asking_an_id_table()
+        return self
+
+    def _refuse_two_temperatures(self) -> None:
+        if self.temperature.kind is not TemperatureKind.PER_CELL:
+            return
+        kind, form = self.coupling.kind, self.coupling.form
+        if kind in (CouplingKind.AFFINE, CouplingKind.CONDITIONAL):
+            raise ValueError(
+                "a temperature per cell beside free M and B is not identifiable, since only M/T and B/T enter; "
+                "fix the temperature or choose another coupling"
+            )
+        if kind is CouplingKind.SATURATING or (kind is CouplingKind.GATE and form in _SLOPES):
+            name = kind.value if kind is CouplingKind.SATURATING else f"{form} {kind.value}"
+            raise ValueError(
+                f"a temperature per cell beside the {name} coupling is not identifiable, since R alone already is a "
+                "temperature per cell; fix the temperature or choose another coupling"
+            )
+
+    def _refuse_missing_parts(self, live: Collection[LossName]) -> None:
+        environment = self.environment
+        branch = (
+            environment.branch and environment.student in _READ_ROWS,
+            "`environment.branch` and a student that reads the rows of a support "
+            f"({', '.join(sorted(kind.value for kind in _READ_ROWS))})",
+        )
+        moving = (
+            environment.branch and environment.student is EstimatorKind.PROTOTYPES,
+            "`environment.branch` and the student 'prototypes', whose prototypes it draws e to",
+        )
+        embedding = (
+            environment.student is not EstimatorKind.NONE,
+            "a student with an embedding z_E; the student 'none' has none",
+        )
         needs = {
-            LossName.DISTILL: (self.environment.teacher is not EstimatorKind.NONE, "a teacher"),
+            LossName.DISTILL: (environment.teacher is not EstimatorKind.NONE, "a teacher"),
+            LossName.GRAPH: (
+                environment.teacher is EstimatorKind.TEACHER,
+                "the teacher 'teacher' with its graph; a student's prototypes are running means that no loss moves",
+            ),
+            LossName.CONTRAST_ENVIRONMENT: branch,
+            LossName.MMD_SEPARATE: branch,
+            LossName.PROTOTYPE: moving,
+            LossName.ORTHOGONAL: embedding,
+            LossName.CORRELATION: embedding,
+            LossName.MINE: embedding,
             LossName.PULL: (self.environment.opportunist, "an opportunist"),
             LossName.PUSH: (self.environment.opportunist, "an opportunist"),
             LossName.OPPORTUNIST: (self.environment.opportunist, "an opportunist"),
@@ -434,7 +489,27 @@ class EnergyConfig(Section):
         for loss, (given, what) in needs.items():
             if loss in live and not given:
                 raise ValueError(f"the loss {loss.value!r} needs {what}")
-        return self
+
+    def _refuse_silent_teacher(self, live: Collection[LossName]) -> None:
+        sampler = self.sampler
+        if LossName.DISTILL not in live or not (sampler.kind is SamplerKind.RANDOM or sampler.pseudo_ood_share == 1.0):
+            return
+        if sampler.kind is SamplerKind.RANDOM:
+            why = "the sampler 'random' mixes cells, so that no block has a cell which the teacher knows"
+        else:
+            why = "with `sampler.pseudo_ood_share` 1 every cell counts as unknown, so that the teacher never speaks"
+        raise ValueError(f"the loss 'distill' is identically zero: {why}; take it out or change the sampler")
+
+    def _refuse_asking_an_id_table(self) -> None:
+        environment, sampler = self.environment, self.sampler
+        if environment.student is not EstimatorKind.ID_TABLE or environment.unseen is not Unseen.RAISE:
+            return
+        mixed = sampler.kind is SamplerKind.RANDOM or sampler.mixed_support
+        if sampler.pseudo_ood_share and not mixed:
+            raise ValueError(
+                "a student that is an id table raises for an unknown cell, and pseudo-OOD episodes are of unknown "
+                "cells; set `sampler.pseudo_ood_share` to 0 or `environment.unseen` to mean or none"
+            )
 
     def active(self, stage: StageConfig) -> tuple[LossName, ...]:
         """The configured losses that are active in a stage, in the order of the configuration."""

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from .config import EstimatorKind
+from .environments.modulator import Reader
+from .environments.prototypes import PrototypeKernel
+from .environments.teacher import Teacher
 from .model import EnergyModel
 from .parts import CellFacts, Encoded, Environment, PairInputs, Step, SupportRows
 from .routing import Boundary
@@ -83,7 +86,7 @@ def forward(
         else:
             code = torch.from_numpy(batch.cell)
             known = (code != UNKNOWN) & (model.teacher is not None)
-            facts = CellFacts(code, _observed(data, source))
+            facts = CellFacts(code, _observed(data, source), torch.where(code == UNKNOWN, source, UNKNOWN))
             support = _support(model, data, (batch.support, batch.label, batch.labelled, batch.present), pool)
         student = environment = model.read(support, facts)
         if model.teacher is not None and bool(known.any()):
@@ -123,7 +126,8 @@ def forward(
         chromatin_target=None if data.chromatin is None else data.chromatin[query],
         penalty=encoded.penalty,
         swap=twins,
-        prototypes=_prototypes(model),
+        prototypes=_estimated(model.student, PrototypeKernel),
+        nodes=_estimated(model.teacher, Teacher),
     )
     return Forward(step, boundary, support)
 
@@ -207,9 +211,6 @@ def _branch(model: EnergyModel, support: SupportRows | None, wanted: bool) -> Te
     return branch(support.hidden) if wanted and branch is not None and support is not None else None
 
 
-def _prototypes(model: EnergyModel) -> Tensor | None:
-    for reader in (model.teacher, model.student):
-        found = getattr(getattr(reader, "estimator", None), "prototypes", None)
-        if isinstance(found, Tensor):
-            return found
-    return None
+def _estimated(reader: Reader | None, kind: type[PrototypeKernel | Teacher]) -> Tensor | None:
+    """The prototypes of a reader whose estimator is of this kind."""
+    return reader.estimator.prototypes if reader is not None and isinstance(reader.estimator, kind) else None

@@ -62,7 +62,7 @@ class EnergyMethod(Method):
     regimes = frozenset(Regime)
     transductive = True
     logits = True
-    version = "2"
+    version = "3"
     preset: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, **options: object) -> None:
@@ -169,7 +169,7 @@ class EnergyMethod(Method):
 
         model = load_weights(path, build, _answer)
         assert isinstance(model, EnergyModel)
-        self._trained = Trained(model, {})
+        self._trained = Trained(model, {}, {})
 
     @property
     def model(self) -> EnergyModel:
@@ -186,6 +186,11 @@ class EnergyMethod(Method):
     def training_losses(self) -> Mapping[str, Mapping[str, float]]:
         """Mean of each active loss at the end of each training stage; empty before `fit`."""
         return {} if self._trained is None else self._trained.losses
+
+    @property
+    def inactive_losses(self) -> Mapping[str, Mapping[str, str]]:
+        """By training stage, configured losses that the training table left nothing to compare, and why."""
+        return {} if self._trained is None else self._trained.inactive
 
     def n_parameters(self) -> int | None:
         """Number of trained parameters, None before `fit`."""

@@ -127,10 +127,13 @@ class CellFacts(NamedTuple):
     Attributes:
         code: (E,) int64 code of the training cell, -1 = treated as unknown (always so for a held-out cell).
         observed: (E, V) statistics v_c of the cell's unlabelled chromatin features, None if nobody asks.
+        hidden: (E,) code of the training cell that a pseudo-OOD episode pretends not to know, so that nothing which
+            was learned of that very cell may be read; -1 = none. None, as at inference: none anywhere.
     """
 
     code: Tensor
     observed: Tensor | None = None
+    hidden: Tensor | None = None
 
 
 class Estimator(nn.Module, ABC):
@@ -231,7 +234,9 @@ class Step:
         branch: (B, k, d_e) environment features e of support rows. branch_present: (B, k) bool.
         mean, log_variance: (B, m, d). chromatin, chromatin_target: (B, m, K). penalty: scalar.
         swap: two (s, d) latents of the same enhancer-gene pairs in two cells.
-        coupling: the live coupling. prototypes: (K, d_e).
+        coupling: the live coupling.
+        prototypes: (K, width of a row's features), the student's moving ones, by training cell.
+        nodes: (K, d_e), the teacher's prototypes, joined by its graph.
     """
 
     logits: Tensor
@@ -260,3 +265,4 @@ class Step:
     penalty: Tensor | None = None
     swap: tuple[Tensor, Tensor] | None = None
     prototypes: Tensor | None = None
+    nodes: Tensor | None = None

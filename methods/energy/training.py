@@ -32,6 +32,7 @@ from .routing import Weighted, reach_of, route
 from .samplers.base import Sampler, TrainingLabels
 from .samplers.build import build_sampler
 from .samplers.loci import reserve
+from .samplers.swap_pairs import swap_pairs
 from .stopping import EarlyStopping, choose_validation_cells, mean_average_precision
 
 _WARM_UP = 0.1
@@ -42,10 +43,16 @@ _ENCODER_GROUPS = (Group.ENCODER, Group.CHROMATIN, Group.DISCRIMINATOR)
 
 
 class Trained(NamedTuple):
-    """A trained model in float32, and the mean of each active loss over the last tenth of each stage."""
+    """A trained model in float32.
+
+    Attributes:
+        losses: mean of each active loss over the last tenth of each stage.
+        inactive: by stage, losses that these training rows leave nothing to compare, and why.
+    """
 
     model: EnergyModel
     losses: dict[str, dict[str, float]]
+    inactive: dict[str, dict[str, str]]
 
 
 @contextmanager
@@ -65,6 +72,10 @@ def train_model(
     data: TrainingData, labels: TrainingLabels, n_cells: int, config: EnergyConfig, context: FitContext
 ) -> Trained:
     """Train an energy model on the training cells; a function of its arguments only.
+
+    A loss that the configuration makes impossible is refused. One that only this table leaves without an object
+    (no enhancer-gene pair in two training cells, for the loss `swap`) is left out and listed, so that a preset
+    means the same on every task and runs on all of them.
 
     Raises:
         MethodError: no training cell holds both classes, or a loss is identically zero under the sampler.
@@ -97,6 +108,9 @@ class _Training:
         self.model = EnergyModel(config, inputs, n_cells, data.observed, chromatin)
         sizes = Sizes(config.encoder.latent, self.model.student.estimator.size, n_cells, chromatin)
         self.losses = build_losses(config.losses, sizes)
+        self.inactive = {
+            stage.name: found for stage in config.stages if (found := self._without_object(config.active(stage), stage))
+        }
         self.samplers = [self._sampler(stage) for stage in config.stages]
         self.refuse(n_cells)
         self.total = sum(context.steps(stage.steps) for stage in config.stages)
@@ -119,7 +133,7 @@ class _Training:
             if not stopped:
                 reports[stage.name], stopped = self._stage(number, stage, optimiser, schedule)
         self._take_best()
-        return Trained(self.model, reports)
+        return Trained(self.model, reports, self.inactive)
 
     def _take_best(self) -> None:
         """Go back to the weights that early stopping found best; they then count as found."""
@@ -136,7 +150,7 @@ class _Training:
     ) -> tuple[dict[str, float], bool]:
         """One stage; returns its mean losses at the end, and whether early stopping ended it."""
         steps = self.context.steps(stage.steps)
-        sampler, active = self.samplers[number], self.config.active(stage)
+        sampler, active = self.samplers[number], self._active(stage)
         frozen = frozenset(stage.frozen)
         pool = encode_pool(self.model, self.data, self.rows[stage.rows]) if Group.ENCODER in frozen else None
         groups = self.groups()
@@ -157,7 +171,9 @@ class _Training:
             self.done += 1
             if step >= 0.9 * (steps - 1):
                 last.append({name: float(value.value.detach()) for name, value in weighted.items()})
-            if pool is None and self._stop(step + 1):
+            # The last step counts too: the weights that a stage ends with compete with those on its way.
+            looks = (step + 1) % self.config.stopping.every == 0 or step + 1 == steps
+            if pool is None and looks and self._stop():
                 return _means(last), True
         return _means(last), False
 
@@ -185,8 +201,8 @@ class _Training:
             with torch.no_grad():
                 update(made.support, made.step.support_cell)
 
-    def _stop(self, step: int) -> bool:
-        if self.stopping is None or step % self.config.stopping.every:
+    def _stop(self) -> bool:
+        if self.stopping is None:
             return False
         rows = np.flatnonzero(np.isin(self.labels.cell, self.validation))
         potential = encode_pool(self.model, self.data, rows).encoded.potential.numpy()
@@ -197,8 +213,20 @@ class _Training:
         """Optional fields of a step that the active losses read."""
         return frozenset[str]().union(*(self.losses[name].reads for name in active))
 
+    def _active(self, stage: StageConfig) -> tuple[LossName, ...]:
+        """The losses of a stage that these rows leave something to compare."""
+        return tuple(name for name in self.config.active(stage) if name.value not in self.inactive.get(stage.name, {}))
+
+    def _without_object(self, active: Sequence[LossName], stage: StageConfig) -> dict[str, str]:
+        """Losses of a stage that would be zero for want of rows, and why."""
+        if LossName.SWAP not in active or swap_pairs(self.labels, self.rows[stage.rows]).size:
+            return {}
+        known = self.labels.identity is not None
+        reason = "no enhancer-gene pair is in two training cells" if known else "no pair has an element and a gene"
+        return {LossName.SWAP.value: f"{reason} among the {stage.rows} rows, so that there are no twins to compare"}
+
     def _sampler(self, stage: StageConfig) -> Sampler:
-        reads = self._reads(self.config.active(stage))
+        reads = self._reads(self._active(stage))
         return build_sampler(
             self.labels,
             self.rows[stage.rows],
@@ -218,7 +246,6 @@ class _Training:
                 distinct_cells=sampler.distinct_cells(stage.blocks or self.config.sampler.blocks, len(sampler.cells)),
                 sampler=self.config.sampler.kind.value,
                 stochastic_encoder=encoder.bottleneck,
-                has_swap_pairs=self.labels.identity is not None,
                 cell_free_encoder=encoder.kind is not EncoderKind.FEATURES,
                 n_cells=n_cells,
                 mixed_support=self.config.sampler.mixed_support or sampler.mixed,

@@ -19,7 +19,8 @@ class PrototypeKernel(SetEstimator):
     softmax(-|mean x - p_c|^2 / tau). The embedding is the weighted mean of learned value vectors, times
     exp(-excess / tau), where the excess is the smallest cost above that of training supports in their own cell:
     a support far from every prototype reverts to 0, the prior, and so does one of few rows, by k / (k + 16).
-    Known and unknown cells are read by the same rule. No label is read.
+    Known and unknown cells are read by the same rule; a training cell that an episode hides has no prototypes there,
+    like a cell that was never met, and where nothing else was seen the reading is 0. No label is read.
 
     Args:
         n_cells: training cells. per_cell: K_p. size: d_e. features: width of a row's features.
@@ -63,8 +64,11 @@ class PrototypeKernel(SetEstimator):
         weight = support.present.to(features.dtype)
         size = weight.sum(1).clamp_min(1.0)
         share = (nearness.softmax(-1) * weight[:, :, None, None]).sum(1) / size[:, None, None]
-        cost = self._costs(nearness, weight)
-        cell = torch.softmax(-cost / self.tau, dim=-1)
+        readable = self._readable(facts)
+        alone = ~readable.any(-1, keepdim=True)
+        # A softmax over nothing would be NaN.
+        cost = self._costs(nearness, weight).masked_fill(~readable & ~alone, torch.inf)
+        cell = torch.softmax(-cost / self.tau, dim=-1).masked_fill(alone, 0.0)
         excess = (cost.min(-1, keepdim=True).values - self.spread).clamp_min(0.0)
         read = torch.einsum("ec,ecp,cps->es", cell, share, self.values)
         return shrinkage(support) * torch.exp(-excess / self.tau) * read
@@ -119,10 +123,17 @@ class PrototypeKernel(SetEstimator):
         return squared.clamp_min(0.0).unflatten(-1, (self.n_cells, self.per_cell))
 
     def _costs(self, nearness: Tensor, weight: Tensor) -> Tensor:
-        """(E, k, n_cells, K_p) -> (E, n_cells), infinite for cells never seen."""
+        """(E, k, n_cells, K_p) -> (E, n_cells), whether or not a cell may be read."""
         fit = nearness.logsumexp(-1) - torch.log(nearness.new_tensor(float(self.per_cell)))
         mean = (fit * weight.unsqueeze(-1)).sum(1) / weight.sum(1, keepdim=True).clamp_min(1.0)
-        return (-self.tau * mean).masked_fill(~self.seen, torch.inf)
+        return -self.tau * mean
+
+    def _readable(self, facts: CellFacts) -> Tensor:
+        """(E, n_cells) bool: cells that were seen and are not the one that the episode hides."""
+        seen = self.seen.expand(facts.code.shape[0], -1)
+        if facts.hidden is None:
+            return seen
+        return seen & (torch.arange(self.n_cells) != facts.hidden.unsqueeze(1))
 
 
 def _slices(rows: Tensor, count: int) -> Tensor:

@@ -81,7 +81,6 @@ def refuse_degenerate(
     distinct_cells: int,
     sampler: str,
     stochastic_encoder: bool,
-    has_swap_pairs: bool,
     cell_free_encoder: bool,
     n_cells: int,
     mixed_support: bool = False,
@@ -90,8 +89,8 @@ def refuse_degenerate(
 
     Args:
         losses: that are active together. distinct_cells: that a step is sure to hold. sampler: its kind.
-        stochastic_encoder: two encodings of a pair differ. has_swap_pairs: the task knows which enhancer-gene
-            pairs occur in two cells. cell_free_encoder: what the encoder reads is the same in all cells (DNA).
+        stochastic_encoder: two encodings of a pair differ.
+        cell_free_encoder: what the encoder reads is the same in all cells (DNA).
         n_cells: training cells that can be drawn. mixed_support: supports are drawn from all cells at once, so no
             support row belongs to a known cell.
 
@@ -115,14 +114,8 @@ def refuse_degenerate(
                 f"{text} asks which cell each support was drawn from, and mixed supports come from all of them; set "
                 "`sampler.mixed_support` to false and use the sampler 'block_meta' or 'episodic'."
             )
-        if name is LossName.SWAP:
-            if not has_swap_pairs:
-                raise MethodError(
-                    f"{text} compares the same enhancer-gene pair in two cells, and this task does not say which pairs "
-                    "are the same; take it out of `losses`."
-                )
-            if cell_free_encoder and not stochastic_encoder:
-                raise MethodError(
-                    f"{text} is identically zero for an encoder that reads the same in every cell (DNA only); set "
-                    "`encoder.bottleneck` to true or read features."
-                )
+        if name is LossName.SWAP and cell_free_encoder and not stochastic_encoder:
+            raise MethodError(
+                f"{text} is identically zero for an encoder that reads the same in every cell (DNA only); set "
+                "`encoder.bottleneck` to true or read features."
+            )

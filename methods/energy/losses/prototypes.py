@@ -1,4 +1,7 @@
-"""Losses on prototypes: features near their cell's own, and a graph that is smooth, centred and spread."""
+"""Losses on prototypes: features near the student's moving ones; a graph of the teacher's, smooth, centred and spread.
+
+Student and teacher may both have prototypes, in spaces of their own; each loss says whose it means.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,11 @@ from .rows import nothing, present_branch
 _WIDTH = 0.5
 
 
-def _prototypes(step: Step, name: LossName) -> Tensor:
-    if step.prototypes is None:
-        raise MethodError(f"The loss {name.value!r} needs prototypes; set student or teacher to one that has them.")
-    return step.prototypes
-
-
 class Prototype(Loss):
-    """Mean |e - p|^2 of support rows, p the nearest prototype of the cell that the row was drawn from.
+    """Mean |e - p|^2 of support rows, p the student's nearest prototype of the cell that the row was drawn from.
 
-    Prototypes are ordered by training cell: rows c K .. (c + 1) K - 1 belong to cell c.
+    The prototypes are running means of the e of each training cell, which the branch is drawn to. They are ordered by
+    cell: rows c K .. (c + 1) K - 1 belong to cell c.
     """
 
     name: ClassVar[LossName] = LossName.PROTOTYPE
@@ -44,12 +42,17 @@ class Prototype(Loss):
         """Over the support rows of known origin; 0 without any.
 
         Raises:
-            MethodError: no prototypes, no environment branch, or prototypes that do not belong to the cells.
+            MethodError: a student without prototypes or environment branch, or prototypes that do not belong to the
+                cells.
         """
         rows = present_branch(step, self.name)
         if rows is None or not rows.cell.numel():
             return nothing(step)
-        prototypes = _prototypes(step, self.name)
+        prototypes = step.prototypes
+        if prototypes is None:
+            raise MethodError(
+                f"The loss {self.name.value!r} needs the student 'prototypes', whose prototypes it reads."
+            )
         if prototypes.shape[0] % self.n_cells or prototypes.shape[1] != rows.feature.shape[1]:
             raise MethodError(
                 f"The loss {self.name.value!r} needs as many prototypes of size {rows.feature.shape[1]} for each of "
@@ -72,11 +75,12 @@ class GraphOptions(Section):
 class Graph(Loss):
     """smooth x sum A_ij |p_i - p_j|^2 / sum A + centre x |mean p|^2 + separate x mean relu(margin - |p_i - p_j|)^2.
 
-    A_ij = exp(-|p_i - p_j|^2 / 0.5), i != j, is the graph as it stands: a constant of the step.
+    p are the teacher's prototypes. A_ij = exp(-|p_i - p_j|^2 / 0.5), i != j, is the graph as it stands: a constant of
+    the step. The student's prototypes are running means that no gradient moves.
     """
 
     name: ClassVar[LossName] = LossName.GRAPH
-    reads = frozenset({"prototypes"})
+    reads = frozenset({"nodes"})
     reach = frozenset({Group.PROTOTYPES})
 
     def __init__(self, sizes: Sizes, **options: object) -> None:
@@ -87,9 +91,11 @@ class Graph(Loss):
         """Of the prototypes as they are.
 
         Raises:
-            MethodError: the model has no prototypes.
+            MethodError: the teacher has no graph of prototypes.
         """
-        prototypes, options = _prototypes(step, self.name), self.options
+        prototypes, options = step.nodes, self.options
+        if prototypes is None:
+            raise MethodError(f"The loss {self.name.value!r} needs the teacher 'teacher', whose graph it reads.")
         centre = prototypes.mean(0).square().sum()
         n = prototypes.shape[0]
         if n < 2:

@@ -168,6 +168,39 @@ def test_a_kernel_that_has_seen_nothing_says_nothing():
     assert not kernel()(supports(torch.randn(2, 6, 2, dtype=torch.float64)), facts(-1, -1)).any()
 
 
+def test_a_hidden_cell_is_read_by_the_others_as_if_it_had_never_been_seen():
+    net, _ = _trained_kernel(tau=0.3)
+    rows = supports(torch.randn(3, 7, 2, dtype=torch.float64))
+    hidden = facts(-1, -1, -1)._replace(hidden=torch.tensor([1, 2, -1]))
+    before, open_before = net(rows, hidden), net(rows, facts(1, 2, 0))
+    assert (before - open_before)[:2].abs().min() > 1e-6
+    torch.testing.assert_close(before[2], open_before[2])
+    gradient = torch.autograd.grad(before[0].sum(), net.values)[0]
+    assert not gradient[1].any()
+    assert bool(gradient[[0, 2]].abs().sum((1, 2)).all())
+    with torch.no_grad():
+        net.prototypes[1] += 0.4
+        net.values[1] += 1.0
+    after = net(rows, hidden)
+    torch.testing.assert_close(after[0], before[0])
+    assert (after - before)[1:].abs().max(1).values.min() > 1e-6
+    never = kernel(tau=0.3)
+    never.load_state_dict(net.state_dict())
+    never.seen[1] = False
+    torch.testing.assert_close(never(rows, facts(-1, -1, -1))[0], after[0])
+
+
+def test_the_only_cell_hidden_leaves_the_prior_and_finite_gradients():
+    net = kernel()
+    net.update(torch.randn(5, 2, dtype=torch.float64), 1)
+    rows = supports(torch.randn(2, 6, 2, dtype=torch.float64))
+    out = net(rows, facts(-1, -1)._replace(hidden=torch.tensor([1, -1])))
+    assert not out[0].any()
+    assert out[1].any()
+    out.square().sum().backward()
+    assert bool(torch.isfinite(net.values.grad).all())
+
+
 def test_prototypes_are_saved_with_the_weights():
     net, _ = _trained_kernel()
     other = kernel(tau=0.05)

@@ -45,6 +45,7 @@ def make_step(seed=0, blocks=3, m=8, positives=2, cells=(0, 1, 2), **replaced):
         "branch_present": np.ones((blocks, 5), dtype=bool),
         "support_cell": cells,
         "prototypes": rng.normal(size=(2 * SIZES.n_cells, SIZES.embedding)),
+        "nodes": rng.normal(size=(2 * SIZES.n_cells, SIZES.embedding)),
         "student_logits": rng.normal(0, 2, (blocks, m)),
         "opportunist_logits": rng.normal(0, 2, (blocks, m)),
         "mean": rng.normal(size=(blocks, m, SIZES.latent)),
@@ -500,7 +501,7 @@ def test_prototype_graph_and_penalty():
     p, e = step.prototypes.numpy().reshape(4, 2, 2), step.branch.numpy()
     nearest = [min(np.sum((row - p[c, j]) ** 2) for j in range(2)) for c in range(3) for row in e[c]]
     assert value("prototype", step) == pytest.approx(np.mean(nearest))
-    p = step.prototypes.numpy()
+    p = step.nodes.numpy()
     squared = cdist(p, p, "sqeuclidean")
     similarity = np.exp(-squared / 0.5) * (1 - np.eye(8))
     smooth = (similarity * squared).sum() / similarity.sum()

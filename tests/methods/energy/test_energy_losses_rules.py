@@ -62,6 +62,7 @@ def make_step(seed=0, blocks=3, m=8, positives=2, cells=(0, 1, 2), k=5, scale=2.
         "penalty": torch.tensor(0.3, dtype=dtype, requires_grad=True),
         "swap": (normal(6, SIZES.latent), normal(6, SIZES.latent)),
         "prototypes": normal(2 * SIZES.n_cells, SIZES.embedding),
+        "nodes": normal(2 * SIZES.n_cells, SIZES.embedding),
     }
     return Step(**{**fields, **replaced})
 
@@ -385,7 +386,6 @@ def refuse(names, **facts):
         "distinct_cells": 4,
         "sampler": "block_meta",
         "stochastic_encoder": False,
-        "has_swap_pairs": True,
         "cell_free_encoder": False,
         "n_cells": 5,
     }
@@ -404,9 +404,7 @@ def test_exactly_the_losses_that_compare_cells_are_refused_in_single_cell_steps(
         refuse([name], distinct_cells=1, n_cells=1)
 
 
-def test_swap_needs_pairs_and_an_encoder_that_can_tell_twins_apart():
-    with pytest.raises(MethodError, match=r"'swap'.*which pairs are the same"):
-        refuse(["task", "swap"], has_swap_pairs=False)
+def test_swap_needs_an_encoder_that_can_tell_twins_apart():
     with pytest.raises(MethodError, match=r"'swap' is identically zero.*encoder\.bottleneck"):
         refuse(["swap"], cell_free_encoder=True)
     refuse(["swap"], cell_free_encoder=True, stochastic_encoder=True)
@@ -465,8 +463,10 @@ def test_a_missing_part_is_named():
             loss(name)(dataclasses.replace(step, branch=None))
         neutral = dataclasses.replace(step, branch=None, student=None)
         assert loss(name)(neutral).item() == 0.0
-    with pytest.raises(MethodError, match="'graph' needs prototypes"):
-        loss("graph")(dataclasses.replace(step, prototypes=None))
+    with pytest.raises(MethodError, match="'graph' needs the teacher"):
+        loss("graph")(dataclasses.replace(step, nodes=None))
+    with pytest.raises(MethodError, match="'prototype' needs the student"):
+        loss("prototype")(dataclasses.replace(step, prototypes=None))
     with pytest.raises(MethodError, match="'prototype' needs as many prototypes"):
         loss("prototype")(dataclasses.replace(step, prototypes=step.prototypes[:5]))
     wide = Environment(step.teacher.parameters, torch.zeros(3, 7))
