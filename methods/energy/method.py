@@ -62,7 +62,7 @@ class EnergyMethod(Method):
     regimes = frozenset(Regime)
     transductive = True
     logits = True
-    version = "2"
+    version = "3"
     preset: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, **options: object) -> None:
@@ -186,6 +186,15 @@ class EnergyMethod(Method):
     def training_losses(self) -> Mapping[str, Mapping[str, float]]:
         """Mean of each active loss at the end of each training stage; empty before `fit`."""
         return {} if self._trained is None else self._trained.losses
+
+    @property
+    def reserved_rows(self) -> int | None:
+        """How many training rows were kept for stages on reserved rows, None before `fit` and after `load`.
+
+        0: too few positives to keep any apart, so every stage used all rows; the last stage then reads cells from rows
+        on which U was trained.
+        """
+        return None if self._trained is None else self._trained.reserved_rows
 
     def n_parameters(self) -> int | None:
         """Number of trained parameters, None before `fit`."""
