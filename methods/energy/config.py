@@ -129,7 +129,8 @@ class EnvironmentConfig(Section):
     training cells by id; `fusion` is alpha of alpha teacher + (1 - alpha) student in known cells. `opportunist`
     competes beside and never enters a prediction. `branch`: set estimators read e = phi_E'(h) of the rows instead
     of z (a dual-branch encoder). `dim` = d_e; `inducing` points of ISAB; `prototypes` per training cell, moved with
-    `decay`, read with kernel width `tau`; `newton` steps and `prior_sd` (start) of the closed form.
+    `decay`, read with kernel width `tau`; `newton` steps and `prior_sd` (start) of the closed form,
+    whose x-dependent part, mean and sd, is shrunk by n / (n + 16) for n training cells (`posterior.transfer`).
     """
 
     student: EstimatorKind = EstimatorKind.MEAN
@@ -400,7 +401,8 @@ class EnergyConfig(Section):
     the coupling was frozen in the last stage after one look at all five held-out cells, where support
     lowered the ranking; the training cells then showed the same fall and its mending.
 
-    About `reserved_share` of the loci is kept for stages on reserved rows, more where the cells are small.
+    About `reserved_share` of the loci is kept for stages on reserved rows, up to four times that where the cells are
+    small, and nothing (`EnergyMethod.reserved_rows` is 0) where even that holds too few positives to learn from.
     `readout` "potential" scores by U alone, to show what the environment adds.
     """
 

@@ -192,6 +192,15 @@ class EnergyMethod(Method):
         """By training stage, configured losses that the training table left nothing to compare, and why."""
         return {} if self._trained is None else self._trained.inactive
 
+    @property
+    def reserved_rows(self) -> int | None:
+        """How many training rows were kept for stages on reserved rows, None before `fit` and after `load`.
+
+        0: too few positives to keep any apart, so every stage used all rows; the last stage then reads cells from rows
+        on which U was trained.
+        """
+        return None if self._trained is None else self._trained.reserved_rows
+
     def n_parameters(self) -> int | None:
         """Number of trained parameters, None before `fit`."""
         return None if self._trained is None else sum(p.numel() for p in self._trained.model.parameters())

@@ -15,7 +15,7 @@ from .encoders.wrappers import ChromatinHead
 from .environments.build import build_estimator
 from .environments.fusion import fuse
 from .environments.modulator import Modulator, Reader
-from .environments.posterior import Posterior
+from .environments.posterior import Posterior, transfer
 from .environments.prototypes import PrototypeKernel
 from .environments.teacher import Teacher
 from .names import Group
@@ -70,9 +70,12 @@ class EnergyModel(nn.Module):
         self.teacher = None if environment.teacher is EstimatorKind.NONE else reader(environment.teacher)
         self.opportunist = reader(EstimatorKind.OPPORTUNIST) if environment.opportunist else None
         size = self.coupling.n_raw + self.temperature.extra
-        self.posterior = (
-            Posterior(size, prior_sd=environment.prior_sd, steps=environment.newton) if environment.posterior else None
-        )
+        self.posterior = None
+        if environment.posterior:
+            share = torch.ones(size)
+            if self.coupling.x_dependent:
+                share[1 : self.coupling.n_raw] = transfer(n_cells)
+            self.posterior = Posterior(size, prior_sd=environment.prior_sd, steps=environment.newton, share=share)
 
     def encode(self, inputs: PairInputs) -> Encoded:
         """n pairs -> U, z and what wrappers add; a function of the pair only."""
@@ -104,6 +107,9 @@ class EnergyModel(nn.Module):
     def read(self, support: SupportRows, facts: CellFacts) -> Environment:
         """What the student makes of E supports: the one rule for a cell that training has not seen."""
         embedding, raw = self.student(support, facts)
+        if self.posterior is not None and self.coupling.x_dependent:
+            # The student's map to an interaction was learned from as few cells as the directions it speaks of.
+            raw = torch.lerp(self.student.modulator.default.expand_as(raw), raw, self.posterior.share.to(raw))
         if self.posterior is not None and support.label is not None and support.label.shape[1]:
             raw = self._most_probable(raw, support)
         found = self._environment(raw, embedding)

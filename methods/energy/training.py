@@ -39,20 +39,27 @@ _WARM_UP = 0.1
 #: Rows of swap pairs in a step, where a loss reads them.
 _SWAP_ROWS = 128
 _RESERVED_ROWS = 200
+#: Of each class, in two cells (or the only one), for reserved rows to be worth keeping apart.
+_RESERVED_OF_A_CLASS = 20
+#: Reserved rows are at most this many times the configured share of them.
+_MOST_RESERVED = 4
 _ENCODER_GROUPS = (Group.ENCODER, Group.CHROMATIN, Group.DISCRIMINATOR)
 
 
 class Trained(NamedTuple):
-    """A trained model in float32.
+    """A trained model in float32, and how its training went.
 
     Attributes:
         losses: mean of each active loss over the last tenth of each stage.
         inactive: by stage, losses that these training rows leave nothing to compare, and why.
+        reserved_rows: how many rows were kept from the main stages; 0: none, and stages on reserved rows used the
+            main ones; None: not known, since the model was loaded.
     """
 
     model: EnergyModel
     losses: dict[str, dict[str, float]]
     inactive: dict[str, dict[str, str]]
+    reserved_rows: int | None = None
 
 
 @contextmanager
@@ -92,17 +99,14 @@ class _Training:
     ) -> None:
         self.data, self.labels, self.config, self.context = data, labels, config, context
         self.rng = context.generator(0)
-        reserved = reserve(labels.loci, _reserved_share(labels, config.reserved_share), self.rng)
+        chosen = reserve(labels.loci, _reserved_share(labels, config.reserved_share), self.rng)
         self.validation = (
             choose_validation_cells(labels.label, labels.cell, n_cells, config.stopping.cells, self.rng)
             if config.stopping.cells
             else np.empty(0, dtype=np.int64)
         )
         usable = ~np.isin(labels.cell, self.validation)
-        self.rows = {
-            "main": np.flatnonzero(usable & ~reserved),
-            "reserved": np.flatnonzero(usable & reserved if _enough(labels, usable & reserved) else usable),
-        }
+        self.rows, self.reserved_rows = self._divided(usable, chosen)
         chromatin = 0 if data.chromatin is None else data.chromatin.shape[1]
         inputs = data.inputs.take(torch.from_numpy(self.rows["main"]))
         self.model = EnergyModel(config, inputs, n_cells, data.observed, chromatin)
@@ -133,7 +137,22 @@ class _Training:
             if not stopped:
                 reports[stage.name], stopped = self._stage(number, stage, optimiser, schedule)
         self._take_best()
-        return Trained(self.model, reports, self.inactive)
+        return Trained(self.model, reports, self.inactive, self.reserved_rows)
+
+    def _divided(self, usable: np.ndarray, chosen: np.ndarray) -> tuple[dict[str, np.ndarray], int]:
+        """Rows of the main stages and of those on reserved rows, and how many are kept apart.
+
+        Where the `chosen` loci are too few to learn cells from, as many as are allowed are chosen instead; where these
+        do not suffice either, nothing is kept apart: the main stages need every row of a table so small.
+        """
+        most = min(1.0, _MOST_RESERVED * self.config.reserved_share)
+        if not _enough(self.labels, usable & chosen):
+            chosen = reserve(self.labels.loci, most, self.rng)
+        if not _enough(self.labels, usable & chosen):
+            whole = np.flatnonzero(usable)
+            return {"main": whole, "reserved": whole}, 0
+        kept = np.flatnonzero(usable & chosen)
+        return {"main": np.flatnonzero(usable & ~chosen), "reserved": kept}, kept.size
 
     def _take_best(self) -> None:
         """Go back to the weights that early stopping found best; they then count as found."""
@@ -296,16 +315,16 @@ def _reserved_share(labels: TrainingLabels, share: float) -> float:
     draw from it would learn that a support is worth nothing.
     """
     wanted = _RESERVED_ROWS * np.unique(labels.cell).size / labels.cell.size
-    return float(np.clip(wanted, share, 4 * share))
+    return float(np.clip(wanted, share, _MOST_RESERVED * share))
 
 
 def _enough(labels: TrainingLabels, usable: np.ndarray) -> bool:
-    """Whether the usable rows hold at least 20 of each class in two cells (or in the only one)."""
+    """Whether the rows hold enough of each class in two cells (or in the only one)."""
     cells = np.unique(labels.cell)
     good = 0
     for code in cells:
         label = labels.label[usable & (labels.cell == code)]
-        good += bool(min(label.sum(), label.size - label.sum()) >= 20)
+        good += bool(min(label.sum(), label.size - label.sum()) >= _RESERVED_OF_A_CLASS)
     return good >= min(2, cells.size)
 
 

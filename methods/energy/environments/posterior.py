@@ -16,6 +16,18 @@ from ....tasks.errors import MethodError
 Logits = Callable[[Tensor], Tensor]
 #: A step that raises the objective is tried at this many lengths 1, 1/2, 1/4, ... and then dropped.
 _HALVINGS = 10
+#: Training cells from which the directions of an interaction are half learned.
+_HALF_LEARNED = 16
+
+
+def transfer(n_cells: int) -> float:
+    """n / (n + 16): the share of a new cell's interaction that directions learned from n training cells can carry.
+
+    Along a direction that n cells have shown, n cells' worth of signal stand against a noise worth about 16 cells; the
+    share is that of a random effect's shrinkage. With four cells the directions are mostly those cells' own, and a
+    support read along them moves a new cell's ranking by noise; with many they are those along which cells differ.
+    """
+    return n_cells / (n_cells + _HALF_LEARNED)
 
 
 class Posterior(nn.Module):
@@ -23,7 +35,8 @@ class Posterior(nn.Module):
 
     Minimises, for each cell on its own,
 
-        -sum_i w_i log p(y_i | l_i(theta)) + 1/2 (theta - mu)' Lambda (theta - mu),  Lambda = diag(exp(log_precision)),
+        -sum_i w_i log p(y_i | l_i(theta)) + 1/2 (theta - mu)' Lambda (theta - mu),
+        Lambda = diag(exp(log_precision) / share^2),
 
     by Fisher scoring (McCullagh & Nelder 1989) from theta = mu with step halving. The Jacobian of the logits comes
     from automatic differentiation, so any coupling will do; for logits affine in theta the steps are Newton's.
@@ -35,12 +48,16 @@ class Posterior(nn.Module):
     Args:
         size: P, raw parameters of a cell. prior_sd: that the prior's standard deviations start from, > 0.
         steps: of Fisher scoring, >= 1; six suffice for the couplings of this package.
+        share: (P,) fixed factors > 0 of the learned standard deviations, None = 1; see `transfer`.
+            Whoever makes the prior mean draws it towards the default by the same factors.
 
     Raises:
         MethodError: an argument outside its range.
     """
 
-    def __init__(self, size: int, *, prior_sd: float = 1.0, steps: int = 6) -> None:
+    share: Tensor
+
+    def __init__(self, size: int, *, prior_sd: float = 1.0, steps: int = 6, share: Tensor | None = None) -> None:
         super().__init__()
         if size < 1 or steps < 1 or not prior_sd > 0:
             raise MethodError(
@@ -48,6 +65,7 @@ class Posterior(nn.Module):
             )
         self.size, self.steps = size, steps
         self.log_precision = nn.Parameter(torch.full((size,), -2.0 * math.log(prior_sd)))
+        self.register_buffer("share", torch.ones(size) if share is None else share, persistent=False)
 
     def forward(
         self, mu: Tensor, logits: Logits, label: Tensor, weight: Tensor, *, rows: Logits | None = None
@@ -73,7 +91,7 @@ class Posterior(nn.Module):
             return mu
         label, weight = label.to(mu.dtype), weight.to(mu.dtype)
         # In units of the prior's standard deviation the prior is N(0, I) and every system well conditioned.
-        sd = torch.exp(-0.5 * self.log_precision.to(mu.dtype))
+        sd = self.share.to(mu.dtype) * torch.exp(-0.5 * self.log_precision.to(mu.dtype))
 
         def objective(white: Tensor, value: Tensor | None = None) -> Tensor:
             value = logits(mu + sd * white) if value is None else value

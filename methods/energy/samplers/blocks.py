@@ -43,8 +43,9 @@ class BlockSampler(Sampler):
     """Blocks of a cell's query rows with a support from other loci of the same cell.
 
     Queries are stratified by class and drawn with replacement; supports come at the block's prevalence and without
-    replacement, so that a support of k rows holds k rows' worth of evidence: where a side has too few rows of a class,
-    slots stay empty.
+    replacement, so that a support of k rows holds k rows' worth of evidence. Where a side has too few rows of a class
+    for a support, both classes lose slots in proportion, down to none at all where the side lacks a class: the share
+    of positives that a support shows is the block's prevalence in expectation, whatever the side can supply.
 
     Args:
         data: all training rows. rows: (m,) rows that may be used. config: sizes and shares. rng: source of every draw.
@@ -139,12 +140,29 @@ class BlockSampler(Sampler):
         count = 2 * size if self._second else size
         label = (self.rng.random(count) < prevalence).astype(np.int64)
         rows, present = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
-        for value, own in ((1, side.positive), (0, side.negative)):
-            slots = np.flatnonzero(label == value)[: own.size]
+        for value, own, keep in zip((1, 0), (side.positive, side.negative), self._kept(label, side), strict=True):
+            slots = np.flatnonzero(label == value)
+            if keep < slots.size:
+                slots = self.rng.choice(slots, keep, replace=False)
             rows[slots] = self.rng.choice(own, slots.size, replace=False, shuffle=False) if slots.size else 0
             present[slots] = True
         whole = Drawn(rows, label, present)
         return Drawn(*(part[:size] for part in whole)), Drawn(*(part[size:] for part in whole))
+
+    def _kept(self, label: np.ndarray, side: Side) -> tuple[int, int]:
+        """How many of the drawn positives and negatives the side supplies: all, or both in the drawn proportion."""
+        wanted = np.array([label.sum(), label.size - label.sum()])
+        there = np.array([side.positive.size, side.negative.size])
+        if (wanted <= there).all() and there.all():
+            return int(wanted[0]), int(wanted[1])
+        if not there.all():
+            return 0, 0
+        limiting = int(np.argmax(wanted / there))
+        kept = wanted * there[limiting] / wanted[limiting]
+        whole = np.floor(kept)
+        # What rounding leaves over is drawn, so that no class gains by it.
+        kept = np.where(np.arange(2) == limiting, there[limiting], whole + (self.rng.random() < kept - whole))
+        return int(kept[0]), int(kept[1])
 
     def _drawn_pairs(self) -> np.ndarray | None:
         if self._pairs is None or not len(self._pairs):

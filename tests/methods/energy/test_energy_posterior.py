@@ -8,11 +8,12 @@ import torch
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from epishot.methods.energy.config import CouplingConfig, TemperatureConfig
+from epishot.methods.energy.config import CouplingConfig, EnergyConfig, TemperatureConfig
 from epishot.methods.energy.couplings.build import build_coupling, build_temperature
 from epishot.methods.energy.encoders.heads import LinearHead
 from epishot.methods.energy.environments.posterior import Posterior
-from epishot.methods.energy.parts import Pairs
+from epishot.methods.energy.model import EnergyModel
+from epishot.methods.energy.parts import CellFacts, PairInputs, Pairs
 from epishot.tasks.errors import MethodError
 
 D, CELLS, K = 4, 3, 40
@@ -275,6 +276,36 @@ def test_the_prior_can_be_learned_from_cells():
     sd_slope, sd_offset = torch.exp(-0.5 * posterior.log_precision.detach())
     assert sd_offset > 1.0
     assert sd_slope < 0.5 * sd_offset
+
+
+def test_a_share_narrows_the_prior_as_a_smaller_sd_would():
+    case = Case("bilinear")
+    size = case.coupling.n_raw
+    share = torch.full((size,), 0.2)
+    narrowed = Posterior(size, prior_sd=1.0, steps=20, share=share).double()
+    expected = case.posterior(prior_sd=0.2, steps=20)(case.mu, case.logits, case.y, case.weight)
+    torch.testing.assert_close(narrowed(case.mu, case.logits, case.y, case.weight), expected, rtol=0, atol=1e-6)
+    assert "share" not in narrowed.state_dict()
+
+
+@pytest.mark.parametrize("cells", [4, 48])
+def test_only_the_interaction_is_shrunk_and_less_by_more_cells(cells):
+    options = {"coupling": {"kind": "bilinear"}, "environment": {"student": "moments", "posterior": True}}
+    inputs = PairInputs(features=torch.rand(50, 3))
+    model = EnergyModel(EnergyConfig.parse(options, where="test"), inputs, cells).eval()
+    with torch.no_grad():
+        model.student.modulator.weight.normal_()
+        share = {4: 0.2, 48: 0.75}[cells]
+        torch.testing.assert_close(model.posterior.share, torch.tensor([1.0] + 4 * [share]))
+        rows = torch.arange(30).unsqueeze(0)
+        support = model.supports(
+            model.encode(inputs), rows, None, torch.zeros(1, dtype=torch.bool), torch.ones(1, 30, dtype=torch.bool)
+        )
+        facts = CellFacts(torch.full((1,), -1), None)
+        _, raw = model.student(support, facts)
+        own, found = model.coupling.natural(raw), model.read(support, facts).parameters
+    torch.testing.assert_close(found[:, :1], own[:, :1])
+    torch.testing.assert_close(found[:, 1:], share * own[:, 1:])
 
 
 def test_impossible_arguments_are_refused():

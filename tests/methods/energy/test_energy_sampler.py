@@ -132,12 +132,38 @@ def test_prevalence_shifts_support_and_query_weight_together_and_only_in_unknown
     own = np.array([data.label[data.cell == c].mean() for c in batch.cell[known]])
     np.testing.assert_allclose(batch.prevalence[known], own)
     assert batch.prevalence[~known].std() > 0.1
-    full = batch.present.all(axis=1)  # a side with too few rows of a class leaves slots empty
+    full = batch.present.all(axis=1)  # a side with too few rows of a class makes a smaller support
     assert full.mean() > 0.5
     np.testing.assert_allclose(batch.label[full].mean(1), batch.prevalence[full], atol=0.11)
     empty = _sampler(data, shift=1.5, block_rows=8, support_sizes=(0,)).draw(100)
     assert np.unique(empty.prevalence).size <= 3
     assert not empty.present.any()
+
+
+@pytest.mark.parametrize("second", [False, True])
+@pytest.mark.parametrize("flip", [False, True], ids=["few positives", "few negatives"])
+def test_a_support_of_a_tiny_cell_shows_the_prevalence_that_its_block_claims(flip, second):
+    label = np.tile([1, 1, 0, 0, 0, 0, 0, 0, 0, 0], 20)  # each locus holds two positives
+    data = TrainingLabels(1 - label if flip else label, np.zeros(200, dtype=np.int64), np.repeat(np.arange(20), 10))
+    batch = _sampler(data, shift=1.5, block_rows=8, support_sizes=(64,), second=second, pseudo_ood_share=1.0).draw(3000)
+    supports = [(batch.label, batch.present)]
+    supports += [(batch.second_label, batch.second_present)] if second else []
+    for shown, present in supports:
+        some = present.any(axis=1)
+        assert some.mean() > 0.95
+        assert (present.sum(1) < 64).mean() > 0.5
+        share = np.array([one[there].mean() for one, there in zip(shown[some], present[some], strict=True)])
+        claimed = batch.prevalence[some]
+        for low, high in ((0.0, 0.15), (0.15, 0.4), (0.4, 0.8), (0.8, 1.0)):
+            part = (claimed >= low) & (claimed < high)
+            if part.sum() > 100:
+                assert share[part].mean() == pytest.approx(claimed[part].mean(), abs=0.025)
+
+
+def test_a_side_without_a_class_gives_an_empty_support():
+    label, loci = np.array([1, 1, 0, 0, 0, 0, 0, 0]), np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    data = TrainingLabels(label, np.zeros(8, dtype=np.int64), loci)  # the query needs the only locus of the positives
+    assert not _sampler(data, block_rows=4, support_sizes=(8,)).draw(50).present.any()
 
 
 @pytest.mark.parametrize("kind", KINDS)
