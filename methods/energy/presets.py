@@ -39,12 +39,16 @@ _ONE_RATE: Mapping[str, object] = {"environment_rate": 2e-3, "weight_decay": 1e-
 _ONE_STAGE: tuple[Mapping[str, object], ...] = ({"name": "joint", "steps": 350, "phase": "joint"},)
 
 
-def _stages(scale: float = 1.0, *, frozen: Sequence[str] = ("encoder",)) -> tuple[Mapping[str, object], ...]:
-    """The default stages with `scale` times their steps (for slower parts), and the groups `frozen` at the end."""
+def _stages(
+    scale: float = 1.0, *, frozen: Sequence[str] = ("encoder",), last: int | None = None
+) -> tuple[Mapping[str, object], ...]:
+    """The default stages with `scale` times their steps (for slower parts); the last: groups `frozen`, `last` steps."""
     stages = []
     for stage in DEFAULT_STAGES:
         own = {**stage.model_dump(mode="json"), "steps": round(scale * stage.steps)}
-        stages.append({**own, "frozen": list(frozen)} if stage.restart else own)
+        if stage.restart:
+            own |= {"frozen": list(frozen), "steps": last or own["steps"]}
+        stages.append(own)
     return tuple(stages)
 
 
@@ -224,7 +228,8 @@ class EnergyTeacherStudent(EnergyMethod):
     summary = "(U - R) / T: prototype-graph teacher, ISAB student, opportunist; pull, pace lock, distillation"
     preset: ClassVar[Mapping[str, object]] = {
         "environment": {"student": "isab", "teacher": "teacher", "opportunist": True},
-        "stages": _stages(0.9),
+        # Set attention is slow to find what a support says of the offset: after 135 steps it had hardly begun to.
+        "stages": _stages(0.8, last=250),
         "losses": {
             **_RANKING,
             "distill": {"weight": 0.05},
