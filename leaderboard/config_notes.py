@@ -1,4 +1,4 @@
-"""What a reader must know of a row's configuration: choices that only negative controls make."""
+"""What a reader must know of a row's configuration: what tuning chose, and choices that only negative controls make."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 
 from ..benchmark.records import MethodFacts
+from ..benchmark.tuned import setting_text, tuned_in
+from ..tasks.errors import EpishotError
 
 _UNSEEN = {
     "mean": "a cell that training has not seen gets the mean of the table of training cells (unseen = mean)",
@@ -19,7 +21,28 @@ def config_notes(facts: MethodFacts) -> tuple[str, ...]:
         config = json.loads(facts.config)
     except ValueError:  # of somebody else's record, which `epishot verify` complains of
         return ()
-    return tuple(_notes(config)) if isinstance(config, Mapping) else ()
+    return (*_tuning(facts.config), *_notes(config)) if isinstance(config, Mapping) else ()
+
+
+def _tuning(config: str) -> Iterator[str]:
+    """The setting of each held-out cell, and where none was chosen, why."""
+    try:
+        tuned = tuned_in(config)
+    except EpishotError:  # likewise
+        return
+    if tuned is None:
+        return
+    chosen: dict[str, list[str]] = {}
+    left: dict[str, list[str]] = {}
+    for cell, choice in tuned.cells.items():
+        if choice.why is None:
+            chosen.setdefault(setting_text(choice.setting), []).append(cell)
+        else:
+            left.setdefault(choice.why, []).append(cell)
+    if chosen:
+        yield "tuned: " + ", ".join(f"{text} ({', '.join(cells)})" for text, cells in chosen.items())
+    for why, cells in left.items():
+        yield f"not tuned, default settings ({', '.join(cells)}): {why}"
 
 
 def _notes(config: Mapping[str, object]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from ..tasks.errors import EpishotError, MethodError
 from ..tasks.registry import Registry, load_reference
 from .base import Method, Reads, Regime
+from .settings import check_settings
 
 M = TypeVar("M", bound=type[Method])
 
@@ -23,7 +24,8 @@ def check_method_class(candidate: object) -> type[Method]:
     """Return `candidate` if it is a complete method class.
 
     Raises:
-        MethodError: it is not a `Method`, is abstract, or a declaration is missing or of the wrong kind.
+        MethodError: it is not a `Method`, is abstract, or a declaration is missing or of the wrong kind (a grid of
+            settings included, see `check_settings`).
     """
     label = getattr(candidate, "__qualname__", repr(candidate))
     if not (isinstance(candidate, type) and issubclass(candidate, Method)):
@@ -51,6 +53,7 @@ def check_method_class(candidate: object) -> type[Method]:
     ]
     if required:
         raise MethodError(f"{label}.__init__ has no default for {', '.join(required)}; give every one a default.")
+    check_settings(candidate)
     return candidate
 
 
