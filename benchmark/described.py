@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..methods.base import CONTRACT_VERSION, Method, Reads, Regime
 from ..methods.registry import METHODS, find_method, method_address
+from ..methods.settings import check_settings
 from ..tasks.errors import DuplicateNameError, MethodError
 from .method_code import method_code
 from .overrides import configured_name
@@ -122,9 +123,11 @@ def describe(located: Located) -> Description:
     """Import the class, build it with its arguments and write down what it declares.
 
     Raises:
-        MethodError: the constructor refuses the arguments, or its configuration is not JSON.
+        MethodError: the constructor refuses the arguments or one of the declared settings, or its configuration is
+            not JSON.
     """
     cls = find_method(located.address)
+    check_settings(cls)
     _refuse_unknown_options(cls, located.spec.arguments)
     try:
         method = cls(**located.spec.arguments)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from ..benchmark.records import MethodFacts
-from ..benchmark.tuned import setting_text, tuned_in
+from ..benchmark.records import CompactRecord, MethodFacts
+from ..benchmark.tuned import Tuned, setting_text, tuned_in
 from ..tasks.errors import EpishotError
 
 _UNSEEN = {
@@ -24,12 +24,22 @@ def config_notes(facts: MethodFacts) -> tuple[str, ...]:
     return (*_tuning(facts.config), *_notes(config)) if isinstance(config, Mapping) else ()
 
 
+def tuning_note(records: Sequence[CompactRecord]) -> str:
+    """One paragraph on how the tuned rows of one task and protocol were tuned; empty where none is."""
+    grids = [len(found.settings) for record in records if (found := _readable(record.method.config)) is not None]
+    if not grids:
+        return ""
+    return (
+        f"**Tuned rows** say so below the tables: for each held-out cell one of at most {max(grids)} settings, chosen "
+        "on one of its training cells by fits on chromosome fold 1, seed 0, that saw neither cell nor the fold's "
+        "chromosomes, and then used for all folds, seeds and k. Every fit, of every row, has the budget "
+        f"{records[0].budget:g} x the default training steps of its method."
+    )
+
+
 def _tuning(config: str) -> Iterator[str]:
     """The setting of each held-out cell, and where none was chosen, why."""
-    try:
-        tuned = tuned_in(config)
-    except EpishotError:  # likewise
-        return
+    tuned = _readable(config)
     if tuned is None:
         return
     chosen: dict[str, list[str]] = {}
@@ -43,6 +53,13 @@ def _tuning(config: str) -> Iterator[str]:
         yield "tuned: " + ", ".join(f"{text} ({', '.join(cells)})" for text, cells in chosen.items())
     for why, cells in left.items():
         yield f"not tuned, default settings ({', '.join(cells)}): {why}"
+
+
+def _readable(config: str) -> Tuned | None:
+    try:
+        return tuned_in(config)
+    except EpishotError:  # of somebody else's record, likewise
+        return None
 
 
 def _notes(config: Mapping[str, object]) -> Iterator[str]:

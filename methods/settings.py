@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 
@@ -12,10 +13,8 @@ from .base import Method
 MAX_SETTINGS = 4
 
 
-def check_settings(cls: type[Method]) -> None:
-    """Make sure that `cls.settings` is a grid: at most 4 different settings that its constructor takes, default first.
-
-    A class that cannot be built at all here (its library is missing) is checked no further than its declaration.
+def check_grid(cls: type[Method]) -> None:
+    """Make sure that `cls.settings` is at most 4 mappings of arguments that its constructor has; nothing is built.
 
     Raises:
         MethodError: it is not, with what to change.
@@ -28,6 +27,29 @@ def check_settings(cls: type[Method]) -> None:
             f"{label}.settings has {len(settings)} settings, and at most {MAX_SETTINGS} are tried of any method; "
             "leave some out."
         )
+    parameters = inspect.signature(cls).parameters.values()
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        return
+    known = [one.name for one in parameters]
+    for place, setting in enumerate(settings):
+        if unknown := [name for name in setting if name not in known]:
+            raise MethodError(
+                f"{label}.settings[{place}] = {dict(setting)} cannot be used: the constructor has no argument "
+                f"{unknown[0]!r}, only {', '.join(known) or 'none'}."
+            )
+
+
+def check_settings(cls: type[Method]) -> None:
+    """Make sure that `cls.settings` is a grid: at most 4 different settings that its constructor takes, default first.
+
+    Every setting is built, so this may import what the class needs. A class that cannot be built at all here (its
+    library is missing) is checked no further than by `check_grid`.
+
+    Raises:
+        MethodError: it is not, with what to change.
+    """
+    check_grid(cls)
+    label, settings = cls.__qualname__, cls.settings
     if not settings:
         return
     try:
