@@ -2,14 +2,15 @@
 
 All share network, inputs, steps and minibatches (the same number of rows from every training cell, or, for plain
 risk minimisation, rows of the pool as they are), so that rows of the table differ in the principle alone. They see no
-support: what they promise is a better start in an unseen cell.
+support: what they promise is a better start in an unseen cell. The grids of `strength` lie in the ranges that DomainBed
+(Gulrajani & Lopez-Paz 2021) draws from.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -137,6 +138,7 @@ class Erm(DomainGeneralisation):
     name = "erm"
     summary = "pooled MLP by empirical risk minimisation"
     paper = "Gulrajani & Lopez-Paz 2021, ICLR"
+    settings: ClassVar = ({"hidden": [64, 64]}, {"hidden": [32]}, {"hidden": [128, 128]}, {"hidden": [64, 64, 64]})
     equal_cells = False
 
     def objective(self, parameters: Parameters, batch: Minibatch) -> Tensor:
@@ -154,6 +156,7 @@ class Coral(DomainGeneralisation):
     name = "coral"
     summary = "pooled MLP with equal feature means and covariances across cells (Deep CORAL)"
     paper = "Sun & Saenko 2016, ECCV-W, equation 1"
+    settings: ClassVar = ({"strength": 1.0}, {"strength": 0.1}, {"strength": 10.0})
 
     def objective(self, parameters: Parameters, batch: Minibatch) -> Tensor:
         """Cross entropy plus `strength` times the mean squared difference of moments over pairs of cells."""
@@ -175,6 +178,7 @@ class Dann(DomainGeneralisation):
     name = "dann"
     summary = "pooled MLP whose features hide the cell from a critic (DANN)"
     paper = "Ganin et al. 2016, JMLR, equation 9"
+    settings: ClassVar = ({"strength": 0.1}, {"strength": 0.01}, {"strength": 1.0})
 
     def __init__(self, hidden: tuple[int, ...] | list[int] = (64, 64), strength: float = 0.1) -> None:
         super().__init__(hidden, strength)
@@ -206,6 +210,7 @@ class GroupDro(DomainGeneralisation):
     name = "groupdro"
     summary = "pooled MLP on the worst training cells (GroupDRO)"
     paper = "Sagawa et al. 2020, ICLR, Algorithm 1"
+    settings: ClassVar = ({"strength": 0.03}, {"strength": 0.003}, {"strength": 0.1})
 
     def __init__(self, hidden: tuple[int, ...] | list[int] = (64, 64), strength: float = 0.03) -> None:
         super().__init__(hidden, strength)
@@ -236,6 +241,7 @@ class Irm(DomainGeneralisation):
     name = "irm"
     summary = "pooled MLP with an output scale optimal in every cell (IRMv1)"
     paper = "Arjovsky et al. 2019, IRMv1"
+    settings: ClassVar = ({"strength": 1.0}, {"strength": 0.1}, {"strength": 10.0}, {"strength": 100.0})
 
     def objective(self, parameters: Parameters, batch: Minibatch) -> Tensor:
         """Mean over cells of cross entropy plus `strength` times the squared gradient by the output scale."""
@@ -261,6 +267,7 @@ class Mixup(DomainGeneralisation):
     name = "mixup"
     summary = "pooled MLP on blends of pairs of rows from all cells (mixup)"
     paper = "Zhang et al. 2018, ICLR, equation 2"
+    settings: ClassVar = ({"strength": 0.2}, {"strength": 1.0}, {"strength": 5.0})
 
     def __init__(self, hidden: tuple[int, ...] | list[int] = (64, 64), strength: float = 0.2) -> None:
         super().__init__(hidden, strength)

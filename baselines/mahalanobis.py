@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -87,6 +89,8 @@ class MahalanobisPrototypes(PrototypicalNetwork):
     name = "protonet-mahalanobis"
     summary = "Prototypical network with shrunk Mahalanobis distances (Simple CNAPS) in protonet's embedding"
     paper = "Bateni et al. 2020, CVPR, equations 1-2"
+    # Each class has a covariance matrix in the embedding: smaller ones than `protonet` tries.
+    settings: ClassVar = ({"embedding": 32}, {"embedding": 8}, {"embedding": 16}, {"hidden": [128, 128]})
 
     def __init__(self, hidden: tuple[int, ...] | list[int] = (64, 64), embedding: int = 32) -> None:
         super().__init__(hidden, embedding)

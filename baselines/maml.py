@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -149,6 +149,7 @@ class Maml(Method):
     regimes = frozenset({Regime.NONE, Regime.LABELLED})
     transductive = True
     logits = True
+    settings: ClassVar = ({"inner_rate": 0.3}, {"inner_rate": 0.1}, {"inner_rate": 1.0}, {"inner_steps": 1})
 
     def __init__(
         self,

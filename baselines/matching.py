@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -62,6 +63,7 @@ class MatchingNetwork(EpisodicLearner):
     name = "matching"
     summary = "Matching network: attention over the support's labels by cosine in a learned embedding"
     paper = "Vinyals et al. 2016, NeurIPS, equations 1-2"
+    settings: ClassVar = ({"embedding": 32}, {"embedding": 8}, {"embedding": 64}, {"hidden": [128, 128]})
 
     def __init__(self, hidden: tuple[int, ...] | list[int] = (64, 64), embedding: int = 32) -> None:
         self._hidden = tuple(hidden)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -50,6 +51,12 @@ class NeuralProcess(EpisodicLearner):
     name = "neural-process"
     summary = "Conditional neural process: a decoder given the mean of the encoded support"
     paper = "Garnelo et al. 2018, ICML, equations 1-3"
+    settings: ClassVar = (
+        {"representation": 64},
+        {"representation": 16},
+        {"representation": 128},
+        {"hidden": [128, 128]},
+    )
 
     # The decoder runs for every support and query pair: half the cost, and no solver needs the digits.
     _head_dtype = torch.float32

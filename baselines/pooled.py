@@ -6,7 +6,7 @@ Plain tools, well set: on the real tasks they are the row to beat. scikit-learn 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..methods.base import FitContext
 from ..methods.features import Scale
@@ -20,6 +20,7 @@ class _PooledLogistic(SklearnMethod):
     """Standardised, unweighted L2 logistic regression with scikit-learn's default penalty."""
 
     deterministic = True  # the lbfgs solver draws nothing
+    settings: ClassVar = ({"C": 1.0}, {"C": 0.1}, {"C": 0.01}, {"C": 0.001})
 
     @classmethod
     def make_estimator(cls) -> BaseEstimator:
@@ -59,6 +60,8 @@ class _PooledTrees(SklearnMethod):
 
     deterministic = True
     standardise = False
+    # Slower, coarser, fewer: in an unseen cell trees tend to have learned too much, never too little.
+    settings: ClassVar = ({}, {"learning_rate": 0.02}, {"max_leaf_nodes": 6}, {"max_iter": 60})
 
     LARGE: Mapping[str, float] = {"learning_rate": 0.06, "max_iter": 250, "max_leaf_nodes": 31, "min_samples_leaf": 50}
     SMALL: Mapping[str, float] = {"learning_rate": 0.05, "max_iter": 150, "max_leaf_nodes": 12, "min_samples_leaf": 20}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -113,6 +113,7 @@ class PrototypicalNetwork(Method):
     regimes = frozenset({Regime.NONE, Regime.LABELLED})
     transductive = True
     logits = True
+    settings: ClassVar = ({"embedding": 32}, {"embedding": 8}, {"embedding": 64}, {"hidden": [128, 128]})
 
     def __init__(self, hidden: tuple[int, ...] | list[int] = (64, 64), embedding: int = 32) -> None:
         self._hidden = tuple(hidden)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,13 @@ class _Refit(SklearnMethod):
 
     regimes = frozenset({Regime.NONE, Regime.LABELLED})
     reads = frozenset({Reads.FEATURES, Reads.DISTANCE})
+    #: The weight of the support alone; the pooled learner keeps its defaults.
+    settings: ClassVar = (
+        {"training_rows": 256.0},
+        {"training_rows": 64.0},
+        {"training_rows": 1024.0},
+        {"training_rows": 4096.0},
+    )
 
     def __init__(self, training_rows: float = 256.0, **parameters: Any) -> None:
         if not 0 < training_rows < float("inf"):

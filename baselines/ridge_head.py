@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -62,6 +63,7 @@ class RidgeHead(EpisodicLearner):
     name = "ridge-head"
     summary = "R2-D2: closed-form ridge regression head on an embedding trained through it"
     paper = "Bertinetto et al. 2019, ICLR, equations 4-6"
+    settings: ClassVar = ({"embedding": 32}, {"embedding": 8}, {"embedding": 64}, {"hidden": [128, 128]})
 
     def __init__(self, hidden: tuple[int, ...] | list[int] = (64, 64), embedding: int = 32) -> None:
         self._hidden = tuple(hidden)

@@ -107,6 +107,7 @@ def show(
     from .cli_console import stdout_console
     from .described import describe, locate
     from .specs import MethodSpec
+    from .tuned import setting_text
 
     changed = settings_by_method(settings or (), [name]).get(name, "{}")
     described = describe(locate(MethodSpec(name, changed)))
@@ -120,6 +121,7 @@ def show(
             "class": _class_of(described.address),
             "config": config,
             "config_sha256": digest,
+            "settings": [json.loads(setting) for setting in described.settings],
         }
         typer.echo(json.dumps(shown, indent=1, allow_nan=False))
         return
@@ -134,6 +136,7 @@ def show(
         ("transductive", "yes" if described.transductive else "no"),
         ("deterministic", "yes" if facts.deterministic else "no"),
         ("scores", "logits" if facts.logits else "ranks only"),
+        ("tuned over", "; ".join(setting_text(json.loads(one)) for one in described.settings) or "nothing"),
         ("class", _class_of(described.address)),
     ):
         table.add_row(key, escape(value))

@@ -35,12 +35,13 @@ _GRID = (
     "seeds",
     "cells",
     "budget",
+    "no_tune",
 )
 _DEFAULT_SHOTS, _DEFAULT_DRAWS, _DEFAULT_SEEDS = "0,16,64", 10, 3
 
 
 def run(
-    suite: Annotated[str | None, typer.Option(help="A named suite: demo, energy, v1.")] = None,
+    suite: Annotated[str | None, typer.Option(help="A named suite: baselines, demo, energy, v1.")] = None,
     task: Annotated[str | None, typer.Option(help="A task: name, name@key=value, folder, or file.py:factory.")] = None,
     protocol: Annotated[str | None, typer.Option(help="cell or cell+chrom (the default).")] = None,
     methods: Annotated[str | None, typer.Option(help="Registered methods, comma-separated, or all.")] = None,
@@ -59,6 +60,9 @@ def run(
     ] = None,
     cells: Annotated[str | None, typer.Option(help="Held-out cells to score; default all.")] = None,
     budget: Annotated[float | None, typer.Option(help="Factor on training steps; default 1.0.")] = None,
+    no_tune: Annotated[
+        bool, typer.Option("--no-tune", help="Default settings, also where a method declares several to choose from.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(help="Fits at a time; default 2 or the number of cores.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Wall seconds a fit may take; default no limit.")] = None,
     store: Annotated[Path, typer.Option(help="Folder of the run store.")] = Path("runs"),
@@ -70,7 +74,7 @@ def run(
     The exit code is 1 if any run failed.
     """
     options = dict(locals())
-    given = {name for name in _GRID if options[name] is not None}
+    given = {name for name in _GRID if options[name] not in (None, False)}
     wanted = _named_suite(suite, given) if suite is not None else _ad_hoc_suite(options)
     if jobs is not None and jobs < 1:
         raise EpishotError(f"--jobs {jobs} runs nothing; give at least 1.")
@@ -144,12 +148,13 @@ def _ad_hoc_suite(options: dict) -> Suite:
         seeds=_given(options["seeds"], _DEFAULT_SEEDS),
         budget=_given(options["budget"], 1.0),
         cells=tuple(words(options["cells"])) or None,
+        tune=not options["no_tune"],
     )
     return Suite("ad-hoc", "1", (part,))
 
 
 def _option(parameter: str) -> str:
-    return "set" if parameter == "settings" else parameter
+    return "set" if parameter == "settings" else parameter.replace("_", "-")
 
 
 def default_jobs() -> int:
@@ -175,6 +180,12 @@ def _dry_run(suite: Suite, store: Path, jobs: int | None, console: Console) -> i
 
 def _report(result: PartResult, console: Console) -> None:
     plan: PartPlan = result.plan
+    if result.tuning_fits:
+        console.print(
+            f"{plan.task.card.name} {plan.part.protocol}: {result.tuning_fits} fits chose settings on inner training "
+            "cells",
+            highlight=False,
+        )
     failed = f", [red]{len(result.failed)} failed[/red]" if result.failed else ""
     console.print(
         f"{plan.task.card.name} {plan.part.protocol}: {result.computed} runs computed, {result.cached} from the "

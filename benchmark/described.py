@@ -18,12 +18,14 @@ from pydantic import BaseModel, ConfigDict
 
 from ..methods.base import CONTRACT_VERSION, Method, Reads, Regime
 from ..methods.registry import METHODS, find_method, method_address
+from ..methods.settings import check_settings
 from ..tasks.errors import DuplicateNameError, MethodError
 from .method_code import method_code
 from .overrides import configured_name
 from .provenance import versions
 from .records import MethodFacts
 from .specs import MethodSpec
+from .tuned import Tuned, config_of_cell, with_tuned
 
 if TYPE_CHECKING:
     from .executor import Executor
@@ -36,6 +38,8 @@ class Description(BaseModel):
     Attributes:
         address: where a fresh process finds the class. code: digest of its source (see `method_code`).
         arguments: constructor arguments as JSON. transductive: whether it is given the cell table.
+        settings: the grid that the class declares, each setting as JSON. tuned: what was chosen from it, None for a
+            row of one setting; `facts.config` then says it too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +49,28 @@ class Description(BaseModel):
     arguments: str
     facts: MethodFacts
     transductive: bool
+    settings: tuple[str, ...] = ()
+    tuned: Tuned | None = None
+
+    def arguments_for(self, cell: str) -> dict[str, object]:
+        """Constructor arguments with which the fits for a held-out cell are made."""
+        chosen = self.tuned.cells.get(cell) if self.tuned else None
+        return {**json.loads(self.arguments), **(chosen.setting if chosen else {})}
+
+    def config_for(self, cell: str) -> str:
+        """The configuration (JSON) that identifies the runs of a held-out cell."""
+        return config_of_cell(self.facts.config, cell)
+
+    def as_tuned(self, tuned: Tuned) -> Description:
+        """The same method with settings chosen for held-out cells.
+
+        Raises:
+            MethodError: they were chosen from another grid than the one that the class declares.
+        """
+        if list(tuned.settings) != [json.loads(setting) for setting in self.settings]:
+            raise MethodError(f"Method {self.name!r} does not declare the grid that its settings were chosen from.")
+        facts = self.facts.model_copy(update={"config": with_tuned(self.facts.config, tuned)})
+        return self.model_copy(update={"tuned": tuned, "facts": facts})
 
     @property
     def name(self) -> str:
@@ -97,9 +123,11 @@ def describe(located: Located) -> Description:
     """Import the class, build it with its arguments and write down what it declares.
 
     Raises:
-        MethodError: the constructor refuses the arguments, or its configuration is not JSON.
+        MethodError: the constructor refuses the arguments or one of the declared settings, or its configuration is
+            not JSON.
     """
     cls = find_method(located.address)
+    check_settings(cls)
     _refuse_unknown_options(cls, located.spec.arguments)
     try:
         method = cls(**located.spec.arguments)
@@ -119,6 +147,7 @@ def describe(located: Located) -> Description:
         arguments=located.spec.overrides,
         facts=_facts(cls, config, located.spec),
         transductive=cls.transductive,
+        settings=tuple(json.dumps(dict(setting), allow_nan=False) for setting in cls.settings),
     )
 
 

@@ -36,6 +36,16 @@ def print_grid(prepared: Sequence[PreparedPart], console: Console) -> None:
             )
     fits = sum(len(one.missing) for one in prepared)
     hours = sum(one.predicted_s for one in prepared) / 3600
+    # Parts of one task under two protocols choose by the same fits.
+    choosing = {fit.key: one.tuning_fit_s(fit) for one in prepared for fit in one.tuning.missing}
+    if choosing:
+        console.print(
+            f"{len(choosing)} fits choose settings on inner training cells first, about "
+            f"{sum(choosing.values()) / 3600:.2f} core-hours predicted.",
+            highlight=False,
+        )
+    for budget in sorted({one.plan.part.budget for one in prepared}):
+        console.print(f"Budget of every fit: {budget:g} x the default training steps of its method.", highlight=False)
     console.print(f"{fits} fits to run, about {hours:.2f} core-hours predicted.", highlight=False)
 
 

@@ -27,9 +27,10 @@ from .jobs import FitJob
 from .specs import MethodSpec
 
 if TYPE_CHECKING:
+    from ..tasks.card import TaskCard
     from ..tasks.task import Task
     from .described import Description
-    from .executor import Executor
+    from .executor import Executor, FitOutcome
 
 
 class InnerFit(NamedTuple):
@@ -71,12 +72,17 @@ def inner_pairs(task: Task, cells: Sequence[str], *, every: bool) -> list[tuple[
     found = []
     for place, held_out in enumerate(cells):
         order = [*cells[place + 1 :], *cells[:place]]
-        others = [cell for cell in order if cell not in card.family(held_out)]
-        trainable = [v for v in others if set(card.cells) - set(card.family(held_out)) - set(card.family(v))]
+        trainable = [cell for cell in order if can_be_inner(card, cell, held_out)]
         if not trainable:
             raise EpishotError(f"Holding out {held_out!r} leaves too few cells of {card.name!r} for an inner one.")
         found += [(held_out, inner) for inner in (trainable if every else trainable[:1])]
     return found
+
+
+def can_be_inner(card: TaskCard, cell: str, held_out: str) -> bool:
+    """Whether `cell` is outside the family of `held_out`, and leaves a cell outside both families to train on."""
+    family = set(card.family(held_out))
+    return cell not in family and bool(set(card.cells) - family - set(card.family(cell)))
 
 
 def inner_scores(
@@ -109,33 +115,54 @@ def inner_scores(
         for held_out, inner in inner_pairs(task, cells, every=every)
         for seed in seeds
     ]
-    conditions = {inner: _feasible(episodes, inner, shots) for inner in task.card.cells}
 
     def job(one: InnerFit) -> FitJob:
-        return _job(task, episodes, described[one.method], one, fold, conditions[one.inner], budget)
+        return inner_job(task, episodes, described[one.method], one, fold, shots, budget)
 
     for one, outcome in executor.run((one, partial(job, one)) for one in work):
         method = described[one.method]
-        label = task.columns.label[_query(episodes, one.inner, fold)]
-        chance = chance_aupr(label.size, int(label.sum()))
-        for request, (k, _) in enumerate(_requests(method, conditions[one.inner])):
-            scored = outcome.scored.get(request)
-            if scored is None:
-                reason = outcome.error_of(request)
-                yield InnerScore(method.name, one.held_out, one.inner, one.seed, k, float("nan"), reason)
-                continue
-            precision = average_precision(scored.scores, label)
-            corrected = float(np.mean((precision - chance) / (1 - chance)))
-            yield InnerScore(method.name, one.held_out, one.inner, one.seed, k, corrected)
+        for k, score in corrected_by_shots(task, episodes, method, one.inner, fold, shots, outcome).items():
+            value, error = (float("nan"), score) if isinstance(score, str) else (score, None)
+            yield InnerScore(method.name, one.held_out, one.inner, one.seed, k, value, error)
 
 
-def _feasible(episodes: EpisodeSet, cell: str, shots: Sequence[int]) -> tuple[int, ...]:
-    return tuple(k for k in shots if episodes.infeasible(cell, Balance.NATURAL.value, k) is None)
+def served_shots(episodes: EpisodeSet, method: Description, inner: str, shots: Sequence[int]) -> tuple[int, ...]:
+    """Of `shots`, those that the inner cell has natural supports of and the method serves, with labels where k > 0."""
+    return tuple(
+        k
+        for k in shots
+        if _regime(k) in method.regimes and episodes.infeasible(inner, Balance.NATURAL.value, k) is None
+    )
 
 
-def _requests(method: Description, shots: Sequence[int]) -> list[tuple[int, Regime]]:
-    regimes = ((k, Regime.LABELLED if k else Regime.NONE) for k in shots)
-    return [(k, regime) for k, regime in regimes if regime in method.regimes]
+def corrected_by_shots(
+    task: Task,
+    episodes: EpisodeSet,
+    method: Description,
+    inner: str,
+    fold: int,
+    shots: Sequence[int],
+    outcome: FitOutcome,
+) -> dict[int, float | str]:
+    """What came back of an `inner_job` with the same arguments, by k.
+
+    Returns:
+        For each served k the chance-corrected AUPR of the inner cell, mean over draws, or why there is none.
+    """
+    label = task.columns.label[_query(episodes, inner, fold)]
+    chance = chance_aupr(label.size, int(label.sum()))
+    found: dict[int, float | str] = {}
+    for request, k in enumerate(served_shots(episodes, method, inner, shots)):
+        if (error := outcome.error_of(request)) is not None:
+            found[k] = error
+            continue
+        precision = average_precision(outcome.scored[request].scores, label)
+        found[k] = float(np.mean((precision - chance) / (1 - chance)))
+    return found
+
+
+def _regime(k: int) -> Regime:
+    return Regime.LABELLED if k else Regime.NONE
 
 
 def _query(episodes: EpisodeSet, cell: str, fold: int) -> np.ndarray:
@@ -143,7 +170,7 @@ def _query(episodes: EpisodeSet, cell: str, fold: int) -> np.ndarray:
     return np.random.default_rng(1).permutation(episodes.split(cell, fold).query_rows)
 
 
-def _job(
+def inner_job(
     task: Task,
     episodes: EpisodeSet,
     method: Description,
@@ -152,12 +179,19 @@ def _job(
     shots: Sequence[int],
     budget: float,
 ) -> FitJob:
-    inner, outer = episodes.split(one.inner, fold), episodes.split(one.held_out, fold)
-    # Outside both cells' families, and apart from the loci of both queries.
-    rows = np.intersect1d(inner.train_rows, outer.train_rows)
+    """The fit on rows outside both cells' families and outside the fold's chromosomes, scored on the inner cell.
+
+    Args:
+        task, episodes: under `cell+chrom`. shots: supports of the inner cell, as far as `served_shots`.
+        budget: factor on training steps.
+    """
+    train = episodes.split(one.inner, fold).train_rows
+    family = [task.cell_code(cell) for cell in task.card.family(one.held_out)]
+    rows = train[~np.isin(task.columns.cell[train], family)]
     reads = method.reads
     requests = []
-    for k, regime in _requests(method, shots):
+    for k in served_shots(episodes, method, one.inner, shots):
+        regime = _regime(k)
         support = episodes.support_rows(one.inner, fold, Balance.NATURAL.value, k)
         pool, place = np.unique(support, return_inverse=True)
         requests.append(

@@ -182,7 +182,7 @@ def _fit(
             method=method.name,
             method_version=method.facts.version,
             method_code=method.code,
-            config=method.facts.config,
+            config=method.config_for(split.cell),
             seed=seed,
             budget=part.budget,
             regime=condition.regime.value,

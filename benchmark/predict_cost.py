@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from .described import Description
 from .plan import Missing, PlannedFit
 from .records import RunRecord
 from .store import RunStore
@@ -39,9 +40,12 @@ class CostModel:
 
     def fit_s(self, fit: PlannedFit, budget: float) -> float:
         """Predicted seconds of one fit and its scoring."""
-        one = fit.spec
-        default = DEFAULT_CONTROL_S if fit.method.facts.kind == "control" else DEFAULT_FIT_S
-        return self._mean.get((one.task, one.protocol, one.method, budget), default * budget)
+        return self.method_s(fit.spec.task, fit.spec.protocol, fit.method, budget)
+
+    def method_s(self, task: str, protocol: str, method: Description, budget: float) -> float:
+        """Predicted seconds of one fit of a method, and its scoring, on a task under a protocol."""
+        default = DEFAULT_CONTROL_S if method.facts.kind == "control" else DEFAULT_FIT_S
+        return self._mean.get((task, protocol, method.name, budget), default * budget)
 
     def total_s(self, missing: Iterable[Missing], budget: float) -> float:
         """Predicted seconds of all fits that must be run."""

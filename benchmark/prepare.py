@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,7 +47,7 @@ def prepare_fit(plan: PartPlan, fit: PlannedFit, runs: tuple[PlannedRun, ...]) -
         whole_cell = cell_table(task, _shuffle(task, split, "cell").permutation(task.cell_rows(split.cell)), reads)
     job = FitJob(
         method=fit.method.address,
-        arguments=json.loads(fit.method.arguments),
+        arguments=fit.method.arguments_for(split.cell),
         code=fit.method.code,
         train=train_table(task, split.train_rows, reads),
         context=fit_context(task, seed=fit.spec.seed, budget=plan.part.budget),

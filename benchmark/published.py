@@ -18,6 +18,7 @@ from .findings import Finding, Status, verdict
 from .interval import percentile_interval
 from .records import EVALUATOR_VERSION, N_REPLICATES, RECORD_SCHEMA, CellEntry, CompactRecord
 from .specs import Condition
+from .tuned import tuned_in
 
 #: Names of tasks, protocols and methods become file names.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=,\[\]-]*")
@@ -137,6 +138,10 @@ def contradictions(record: CompactRecord) -> list[str]:
         conditions = conditions_of(record)
     except EpishotError as error:
         return [*found, str(error)]
+    try:
+        tuned_in(record.method.config)
+    except EpishotError as error:
+        found.append(str(error))
     wanted = {(cell, condition) for cell in record.cells for condition in conditions}
     if len(record.entries) != len(wanted) or {e.cell for e in record.entries} != set(record.cells):
         found.append("it does not have one entry per cell and condition")

@@ -95,6 +95,40 @@ class RunRecord(_Frozen):
     environment: dict[str, str] = {}
 
 
+class InnerIdentity(_Frozen):
+    """Everything that determines what one setting of a method scores on the inner cell of a held-out cell.
+
+    Attributes:
+        episode_set: under `cell+chrom`. fold: the one used. config: configuration of the setting as JSON.
+        shots: supports of the inner cell. Others as in `RunIdentity`.
+    """
+
+    task: str
+    task_hash: str
+    episode_set: str
+    held_out: str
+    inner: str
+    fold: int
+    method: str
+    method_version: str
+    method_code: str
+    config: str
+    seed: int
+    budget: float
+    shots: tuple[int, ...]
+    draws: int
+    evaluator: str
+    versions: dict[str, str]
+
+
+class InnerRecord(_Frozen):
+    """Chance-corrected AUPR of the inner cell, mean over draws and then over shots; seconds of fit and scoring."""
+
+    identity: InnerIdentity
+    corrected: float
+    seconds: float
+
+
 class FoldFacts(_Frozen):
     """What the query of one fold is like, whatever the method.
 

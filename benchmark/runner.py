@@ -1,15 +1,16 @@
-"""The runner: load, audit, plan, run what is missing, write records, summarise. Metrics are computed here."""
+"""The runner: load, audit, plan, choose settings, run what is missing, write records, summarise. Metrics are computed
+here."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import provenance
-from .described import describe_methods
+from .described import Description, describe_methods
 from .executor import Executor, FitOutcome
 from .interrupts import noticed_interrupts
 from .plan import Missing, PartPlan, PlannedFit, PlannedRun, make_plan, missing_runs
@@ -19,6 +20,7 @@ from .progress import FitProgress
 from .records import Cost, RunRecord
 from .specs import Suite, SuitePart
 from .store import RunStore
+from .tuning import SettingFit, Tuning, choose_settings, plan_tuning
 from .within_cell import within_cell
 
 if TYPE_CHECKING:
@@ -53,11 +55,13 @@ class PartResult:
     Attributes:
         computed, cached: number of runs. failed: runs without scores, with the first line of the cause.
         touched: names of the methods of which anything was computed.
+        tuning_fits: fits that chose settings, now.
     """
 
     plan: PartPlan
     computed: int = 0
     cached: int = 0
+    tuning_fits: int = 0
     failed: list[tuple[PlannedRun, str]] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
 
@@ -72,16 +76,35 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True, eq=False)
 class PreparedPart:
-    """A part ready to run: its plan, what is missing, and what that will cost."""
+    """A part ready to run: its plan, what is missing, and what that will cost.
+
+    Attributes:
+        tuning: what chooses the settings of its methods; until `tune_part` has run its missing fits, the plan's
+            tuned methods have settings that are not chosen yet.
+        references: methods that follow those of the part in the plan. tuned_fits: fits that have chosen settings.
+    """
 
     plan: PartPlan
     missing: list[Missing]
     costs: CostModel
+    tuning: Tuning
+    references: tuple[Description, ...]
+    tuned_fits: int = 0
 
     @property
     def predicted_s(self) -> float:
-        """Predicted seconds of one core for the missing fits."""
+        """Predicted seconds of one core for the missing fits, without those that choose settings."""
         return self.costs.total_s(self.missing, self.plan.part.budget)
+
+    @property
+    def predicted_tuning_s(self) -> float:
+        """Predicted seconds of one core for the missing fits that choose settings."""
+        return sum(self.tuning_fit_s(fit) for fit in self.tuning.missing)
+
+    def tuning_fit_s(self, fit: SettingFit) -> float:
+        """Predicted seconds of one fit that chooses a setting."""
+        method = next(method for method in self.plan.methods if method.name == fit.identity.method)
+        return self.costs.method_s(self.plan.task.card.name, self.plan.part.protocol, method, self.plan.part.budget)
 
 
 def make_executor(options: RunOptions) -> Executor:
@@ -99,12 +122,44 @@ def prepare_part(part: SuitePart, store: RunStore, executor: Executor) -> Prepar
 
     methods = describe_methods(part.methods, store, executor)
     task = load_task(part.task)
-    if not task.references:
-        methods = [*methods, within_cell(store, executor)]
+    references = () if task.references else (within_cell(store, executor),)
     for cell in part.cells or ():
         task.cell_code(cell)
-    plan = make_plan(part, task, episode_set(part, task, store), methods)
-    return PreparedPart(plan, missing_runs(plan, store), cost_model(store, task.card.name))
+    episodes = episode_set(part, task, store)
+    tuning = plan_tuning(part, task, episodes, methods, store, executor)
+    plan = make_plan(part, task, episodes, [*tuning.methods, *references])
+    return PreparedPart(plan, missing_runs(plan, store), cost_model(store, task.card.name), tuning, references)
+
+
+def tune_part(prepared: PreparedPart, store: RunStore, executor: Executor, console: Console) -> PreparedPart:
+    """Choose the settings that are not chosen yet; the same part where there is nothing to choose.
+
+    Raises:
+        Interrupted: Ctrl-C; the scores of finished fits are in the store.
+    """
+    if not prepared.tuning.missing:
+        return prepared
+    plan = prepared.plan
+    tuning = prepared.tuning.looked_up(store)  # another part may have chosen meanwhile
+    with (
+        FitProgress(
+            console, f"{plan.task.card.name}: choosing settings", prepared.predicted_tuning_s, len(tuning.missing)
+        ) as progress,
+        noticed_interrupts() as raise_if_interrupted,
+    ):
+
+        def after_each(fit: SettingFit) -> None:
+            progress.advance(prepared.tuning_fit_s(fit), failed_runs=0)
+            raise_if_interrupted()
+
+        try:
+            chosen = choose_settings(tuning, plan.part.budget, store, executor, after_each)
+        except KeyboardInterrupt:
+            raise Interrupted(plan.n_runs - sum(len(one.runs) for one in prepared.missing), plan.n_runs) from None
+    plan = make_plan(plan.part, plan.task, plan.episodes, [*chosen.methods, *prepared.references])
+    return replace(
+        prepared, plan=plan, missing=missing_runs(plan, store), tuning=chosen, tuned_fits=len(tuning.missing)
+    )
 
 
 def episode_set(part: SuitePart, task: Task, store: RunStore) -> EpisodeSet:
@@ -132,7 +187,8 @@ def run_part(
         Interrupted: Ctrl-C; everything that was finished is in the store.
     """
     plan = prepared.plan
-    result = PartResult(plan, cached=plan.n_runs - sum(len(one.runs) for one in prepared.missing))
+    cached = plan.n_runs - sum(len(one.runs) for one in prepared.missing)
+    result = PartResult(plan, cached=cached, tuning_fits=prepared.tuned_fits)
     if not prepared.missing:
         return result
     queries = _Queries(plan)
@@ -254,7 +310,7 @@ def run_suite(
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     results = []
     for one in prepared:
-        result = run_part(one, store, executor, options, console)
+        result = run_part(tune_part(one, store, executor, console), store, executor, options, console)
         results.append(result)
         update_board(result, store, board or store.board, executor, options.command)
     return results

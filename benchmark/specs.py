@@ -90,6 +90,8 @@ class SuitePart:
         draws: supports per (cell, fold, condition with k > 0). seeds: fits per non-deterministic method that
             does not say another number; rows of fewer seeds than others say so on the board.
         budget: factor on every method's default number of training steps.
+        tune: whether methods that declare a grid get one setting of it per held-out cell, chosen on an inner
+            training cell. A method with options of its own (`overrides`) runs with those.
 
     Raises:
         EpishotError: an empty or impossible part.
@@ -105,6 +107,7 @@ class SuitePart:
     seeds: int = 3
     budget: float = 1.0
     cells: tuple[str, ...] | None = None
+    tune: bool = False
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:

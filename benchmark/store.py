@@ -1,7 +1,8 @@
 """The run store: one JSON record and one Parquet of scores per run, named by what determines the run.
 
-Layout: `records/<task>/<key>.json`, `scores/<task>/<key>.parquet`, `episodes/<hash>/`, `methods/<key>.json`
-and `board/`. A record is written after its scores, both atomically, so a record that is there is complete.
+Layout: `records/<task>/<key>.json`, `scores/<task>/<key>.parquet`, `episodes/<hash>/`, `methods/<key>.json`,
+`inner/<task>/<key>.json` and `board/`. A record is written after its scores, both atomically, so a record that is
+there is complete.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from pydantic import ValidationError
 
 from .atomic import whole_file, writable_folder
 from .described import Description
-from .records import RunIdentity, RunRecord
+from .records import InnerIdentity, InnerRecord, RunIdentity, RunRecord
 
 
-def run_key(identity: RunIdentity) -> str:
-    """sha256 (hex) of the canonical JSON of a run's identity: the name of its files."""
+def run_key(identity: RunIdentity | InnerIdentity) -> str:
+    """sha256 (hex) of the canonical JSON of the identity of a run, or of an inner fit: the name of its files."""
     canonical = json.dumps(identity.model_dump(), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -136,6 +137,22 @@ class RunStore:
         """Keep a method's description under `key`."""
         with whole_file(self.folder / "methods" / f"{key}.json") as temporary:
             temporary.write_text(description.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+    def inner(self, identity: InnerIdentity) -> InnerRecord | None:
+        """What an inner fit scored; None if it is not known."""
+        try:
+            record = InnerRecord.model_validate_json(self._inner_path(identity).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return record if record.identity == identity else None
+
+    def keep_inner(self, record: InnerRecord) -> None:
+        """Keep what an inner fit scored."""
+        with whole_file(self._inner_path(record.identity)) as temporary:
+            temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+    def _inner_path(self, identity: InnerIdentity) -> Path:
+        return self.folder / "inner" / identity.task / f"{run_key(identity)}.json"
 
     @staticmethod
     def _read(path: Path) -> RunRecord | None:

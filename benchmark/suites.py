@@ -67,6 +67,35 @@ ENERGY_BEST: tuple[str, ...] = ()
 SUITES: Registry[Callable[[], Suite]] = Registry("suite")
 
 
+#: Every learned method of `baselines/`. Not `maml-learn2learn`: it needs a library of its own, and scores as `maml`.
+LEARNED_BASELINES = (
+    "pooled-logistic-raw",
+    "pooled-logistic-rank",
+    "pooled-trees-raw",
+    "pooled-trees-rank",
+    "pooled-logistic-raw-refit",
+    "pooled-logistic-rank-refit",
+    "pooled-trees-raw-refit",
+    "pooled-trees-rank-refit",
+    "protonet",
+    "protonet-mahalanobis",
+    "matching",
+    "ridge-head",
+    "neural-process",
+    "maml",
+    "fomaml",
+    "anil",
+    "reptile",
+    "fine-tune",
+    "erm",
+    "coral",
+    "dann",
+    "groupdro",
+    "irm",
+    "mixup",
+)
+
+
 def demo() -> Suite:
     """Everything on `synthetic`, offline, in about a minute on two cores."""
     part = SuitePart(
@@ -125,6 +154,22 @@ def energy() -> Suite:
     return Suite("energy", "1", (*real, simulated))
 
 
+def baselines() -> Suite:
+    """Every baseline at full strength: tuned per held-out cell, on the grid of `v1`, and on the simulator."""
+    first = [spec.reference for spec in FIRST_METHODS]
+    methods = tuple(MethodSpec(name) for name in dict.fromkeys([*first, *LEARNED_BASELINES]))
+    places = [(task, protocol) for task in ("crispr", "bengi") for protocol in ("cell+chrom", "cell")]
+    return Suite(
+        "baselines",
+        "1",
+        tuple(
+            SuitePart(task=task, protocol=protocol, methods=methods, shots=(0, 16, 64), draws=5, seeds=1, tune=True)
+            for task, protocol in [*places, ("synthetic", "cell")]
+        ),
+    )
+
+
+SUITES.add("baselines", baselines)
 SUITES.add("demo", demo)
 SUITES.add("energy", energy)
 SUITES.add("v1", v1)

@@ -91,13 +91,16 @@ def check_method(one: Published) -> Finding:
     from ..methods.registry import METHODS
     from .described import describe, locate
     from .specs import MethodSpec
+    from .tuned import tuned_in
 
     # Never a name with a colon: that would be an address of code.
     name, bracket, _ = (LEARNER if oracle else facts.name).partition("[")
     if facts.kind == "external" or name not in METHODS:
         return Finding("method", one.subject, Status.COULD_NOT, "no method of that name is registered here")
     try:
-        here = describe(locate(MethodSpec(name))).facts
+        registered = describe(locate(MethodSpec(name)))
+        tuned = tuned_in(facts.config)
+        here = (registered if tuned is None else registered.as_tuned(tuned)).facts
     except EpishotError as error:
         return Finding("method", one.subject, Status.COULD_NOT, str(error))
     here = within_cell_facts(here) if oracle else here

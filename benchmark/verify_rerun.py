@@ -21,6 +21,7 @@ from .prepare import PreparedFit, prepare_fit
 from .published import Published
 from .specs import MethodSpec, SuitePart
 from .store import RunStore
+from .tuned import tuned_in
 from .verify_tasks import LocalTasks
 from .within_cell import LEARNER, is_within_cell, within_cell
 
@@ -105,6 +106,8 @@ def _rerun_record(
     executor: Executor,
 ) -> Iterator[Finding]:
     record = one.record
+    if (tuned := tuned_in(record.method.config)) is not None:
+        description = description.as_tuned(tuned)
     if (description.facts.version, description.facts.config) != (record.method.version, record.method.config):
         text = f"version {description.facts.version} of the method, or its configuration, is another one here"
         yield Finding("rerun", one.subject, Status.COULD_NOT, text)

@@ -1,11 +1,13 @@
-"""What a reader must know of a row's configuration: choices that only negative controls make."""
+"""What a reader must know of a row's configuration: what tuning chose, and choices that only negative controls make."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from ..benchmark.records import MethodFacts
+from ..benchmark.records import CompactRecord, MethodFacts
+from ..benchmark.tuned import Tuned, setting_text, tuned_in
+from ..tasks.errors import EpishotError
 
 _UNSEEN = {
     "mean": "a cell that training has not seen gets the mean of the table of training cells (unseen = mean)",
@@ -19,7 +21,45 @@ def config_notes(facts: MethodFacts) -> tuple[str, ...]:
         config = json.loads(facts.config)
     except ValueError:  # of somebody else's record, which `epishot verify` complains of
         return ()
-    return tuple(_notes(config)) if isinstance(config, Mapping) else ()
+    return (*_tuning(facts.config), *_notes(config)) if isinstance(config, Mapping) else ()
+
+
+def tuning_note(records: Sequence[CompactRecord]) -> str:
+    """One paragraph on how the tuned rows of one task and protocol were tuned; empty where none is."""
+    grids = [len(found.settings) for record in records if (found := _readable(record.method.config)) is not None]
+    if not grids:
+        return ""
+    return (
+        f"**Tuned rows** say so below the tables: for each held-out cell one of at most {max(grids)} settings, chosen "
+        "on one of its training cells by fits on chromosome fold 1, seed 0, that saw neither cell nor the fold's "
+        "chromosomes, and then used for all folds, seeds and k. Every fit, of every row, has the budget "
+        f"{records[0].budget:g} x the default training steps of its method."
+    )
+
+
+def _tuning(config: str) -> Iterator[str]:
+    """The setting of each held-out cell, and where none was chosen, why."""
+    tuned = _readable(config)
+    if tuned is None:
+        return
+    chosen: dict[str, list[str]] = {}
+    left: dict[str, list[str]] = {}
+    for cell, choice in tuned.cells.items():
+        if choice.why is None:
+            chosen.setdefault(setting_text(choice.setting), []).append(cell)
+        else:
+            left.setdefault(choice.why, []).append(cell)
+    if chosen:
+        yield "tuned: " + ", ".join(f"{text} ({', '.join(cells)})" for text, cells in chosen.items())
+    for why, cells in left.items():
+        yield f"not tuned, default settings ({', '.join(cells)}): {why}"
+
+
+def _readable(config: str) -> Tuned | None:
+    try:
+        return tuned_in(config)
+    except EpishotError:  # of somebody else's record, likewise
+        return None
 
 
 def _notes(config: Mapping[str, object]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..benchmark.atomic import write_bytes
 from ..benchmark.records import CompactRecord
 from .board import ACROSS_METRICS, MACRO_METRICS, Board, BoardTable, CellHead, Row
+from .config_notes import tuning_note
 from .curves import curve_panels
 from .external_notes import prediction_files, row_notes
 from .format import CALIBRATION_NAMES, code_span, escape_markdown, interval, kind_marks, number, title
@@ -116,6 +117,8 @@ def _section_head(records: Sequence[CompactRecord]) -> str:
             f"{shares}.",
             "",
         ]
+    if note := tuning_note(records):
+        lines += [note, ""]
     return "\n".join([*lines, cells_note(len(first.cells)), ""])
 
 

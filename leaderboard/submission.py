@@ -16,6 +16,7 @@ from ..benchmark.records import CompactRecord, RunIdentity, RunRecord
 from ..benchmark.run_scores import RunScores
 from ..benchmark.specs import Condition
 from ..benchmark.store import RunStore, run_key
+from ..benchmark.tuned import config_of_cell
 from ..methods.base import Balance, Regime
 from ..tasks.errors import EpishotError
 
@@ -130,7 +131,8 @@ def _find(key: str, record: CompactRecord, store: RunStore) -> tuple[RunRecord, 
     ours = (identity.task_hash, identity.protocol, identity.episode_set, identity.budget, identity.evaluator)
     if ours != (record.task_hash, record.protocol, record.episode_set, record.budget, record.evaluator):
         raise EpishotError(f"{_words(identity)} was run on another task, episode set, budget or evaluator")
-    if (identity.method, identity.method_version, identity.config) != (method.name, method.version, method.config):
+    config = config_of_cell(method.config, identity.cell)
+    if (identity.method, identity.method_version, identity.config) != (method.name, method.version, config):
         raise EpishotError(f"{_words(identity)} is a run of another method, version or configuration")
     return run, Condition(identity.k, Regime(identity.regime), Balance(identity.balance))
 

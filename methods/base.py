@@ -205,6 +205,8 @@ class Method(ABC):
             shown at every k. transductive: whether `score` uses `cell_table`. deterministic: equal whatever
             the seed (then fitted once). logits: whether scores are logits of P(y=1) (calibration metrics).
         control: no transferable biology. paper: source of the method.
+        settings: at most 4 mappings of constructor arguments, the default first. The runner chooses one for each
+            held-out cell on an inner training cell (see `benchmark.tuning`); empty = not tuned.
 
     Constructor keyword arguments are the method's configuration; they must be JSON values with defaults.
     """
@@ -219,6 +221,7 @@ class Method(ABC):
     deterministic: ClassVar[bool] = False
     logits: ClassVar[bool] = False
     control: ClassVar[bool] = False
+    settings: ClassVar[tuple[Mapping[str, object], ...]] = ()
 
     @classmethod
     def capabilities(cls) -> Capabilities:

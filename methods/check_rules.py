@@ -15,6 +15,7 @@ from .check_case import Case, Setting, served_settings
 from .check_null import permutation_p
 from .check_subject import BrokenRuleError, RuleNotApplicableError, Subject, demand, demand_close, rule
 from .registry import check_method_class, method_address
+from .settings import check_settings
 
 #: A method that reaches its AUPR on shuffled labels with a smaller p-value knows too much.
 NULL_LEVEL = 1e-3
@@ -205,6 +206,23 @@ def unknown_distance(subject: Subject) -> None:
         scores = subject.score(case.supports(setting, 2), method, query=case.query, cell_table=case.cell_table)
         bad = int((~np.isfinite(scores)).sum())
         demand(bad == 0, f"{bad} scores are not finite ({setting})")
+
+
+@rule("settings", *_FITS)
+def settings(subject: Subject) -> None:
+    """The grid holds at most 4 different settings, the default first, and each gives finite scores."""
+    if not subject.cls.settings:
+        raise RuleNotApplicableError("declares no settings: it is not tuned")
+    check_settings(subject.cls)
+    supports = subject.case.supports(subject.richest, 2)
+    for setting in subject.cls.settings[1:]:
+        try:
+            method = subject.cls(**setting)
+            method.fit(subject.case.train, subject.case.context)
+            scores = subject.score(supports, method)
+        except Exception as error:
+            raise BrokenRuleError(f"the setting {dict(setting)} fails: {error}") from error
+        demand(bool(np.isfinite(scores).all()), f"scores are not finite with the setting {dict(setting)}")
 
 
 @rule("null-task", *_FITS)

@@ -11,6 +11,7 @@ from typing import TypeVar
 from ..tasks.errors import EpishotError, MethodError
 from ..tasks.registry import Registry, load_reference
 from .base import Method, Reads, Regime
+from .settings import check_grid, check_settings
 
 M = TypeVar("M", bound=type[Method])
 
@@ -23,7 +24,8 @@ def check_method_class(candidate: object) -> type[Method]:
     """Return `candidate` if it is a complete method class.
 
     Raises:
-        MethodError: it is not a `Method`, is abstract, or a declaration is missing or of the wrong kind.
+        MethodError: it is not a `Method`, is abstract, or a declaration is missing or of the wrong kind (a grid of
+            settings included, see `check_grid`).
     """
     label = getattr(candidate, "__qualname__", repr(candidate))
     if not (isinstance(candidate, type) and issubclass(candidate, Method)):
@@ -51,6 +53,7 @@ def check_method_class(candidate: object) -> type[Method]:
     ]
     if required:
         raise MethodError(f"{label}.__init__ has no default for {', '.join(required)}; give every one a default.")
+    check_grid(candidate)
     return candidate
 
 
@@ -61,9 +64,10 @@ def register_method(cls: M) -> M:
     """Class decorator: add a method to the registry under `cls.name`.
 
     Raises:
-        MethodError: the class is incomplete. DuplicateNameError: the name is taken.
+        MethodError: the class is incomplete, or its constructor refuses one of its `settings`.
+        DuplicateNameError: the name is taken.
     """
-    check_method_class(cls)
+    check_settings(check_method_class(cls))
     METHODS.add(cls.name, cls)
     return cls
 

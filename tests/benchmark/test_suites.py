@@ -139,3 +139,15 @@ def test_a_method_may_have_seeds_of_its_own() -> None:
 def test_an_unknown_suite_gets_a_suggestion() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'demo'"):
         find_suite("demos")
+
+
+def test_only_the_suite_of_baselines_tunes_and_it_has_the_grid_of_v1() -> None:
+    tuned = {name: {part.tune for part in find_suite(name).parts} for name in ("baselines", "demo", "energy", "v1")}
+    assert tuned == {"baselines": {True}, "demo": {False}, "energy": {False}, "v1": {False}}
+    *real, simulated = find_suite("baselines").parts
+    v1 = find_suite("v1").parts
+    assert [(p.task, p.protocol, p.shots, p.draws, p.budget) for p in real] == [
+        (p.task, p.protocol, p.shots, p.draws, p.budget) for p in v1
+    ]
+    assert (simulated.task, simulated.protocol) == ("synthetic", "cell")
+    assert {spec.reference for spec in real[0].methods} >= {spec.reference for spec in FIRST_METHODS}

@@ -193,6 +193,15 @@ class FindsTheQueryLabels(Sound):
         return super().score(supports, query, cell_table)
 
 
+class OneSettingFails(Sound):
+    settings = ({}, {"strength": -1.0})
+
+    def fit(self, train, context):
+        if self.strength < 0:
+            raise ValueError("a negative strength")
+        super().fit(train, context)
+
+
 class Raises(Sound):
     def score(self, supports, query, cell_table):
         raise ZeroDivisionError("by design")
@@ -221,6 +230,7 @@ PLANTED = [
     ("inputs-unchanged", ChangesTheQuery, "score changes the query"),
     ("inputs-unchanged", ChangesTheSupport, "score changes the supports"),
     ("unknown-distance", IgnoresUnknownDistance, "not finite"),
+    ("settings", OneSettingFails, "the setting .*-1.0.* fails: a negative strength"),
     ("null-task", FindsTheQueryLabels, "labels leak"),
 ]
 
@@ -243,7 +253,7 @@ def test_a_sound_method_fails_nothing(cls, seed):
     results = run_checks(cls, seed=seed)
     assert [r for r in results if r.status is Status.FAIL] == []
     skipped = {r.name for r in results if r.status is Status.SKIP}
-    assert skipped == {"declared-deterministic"} | ({"cell-table-order"} if cls is Sound else set())
+    assert skipped == {"declared-deterministic", "settings"} | ({"cell-table-order"} if cls is Sound else set())
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
