@@ -39,7 +39,7 @@ class Finding:
     where: str = ""
 
 
-class AuditFailure(EpishotError):  # noqa: N818 (the word of the contract)
+class AuditFailure(EpishotError):
     """A check failed where failures stop everything (`--strict`); the text names check and place."""
 
     def __init__(self, finding: Finding) -> None:
