@@ -244,6 +244,7 @@ def run_suite(
     Raises:
         EpishotError: anything the user can mend. Interrupted: Ctrl-C.
     """
+    from .audit_store import attach_audits
     from .board_rows import clear_board
     from .summaries import update_board
 
@@ -257,4 +258,5 @@ def run_suite(
         result = run_part(one, store, executor, options, console)
         results.append(result)
         update_board(result, store, board or store.board, executor, options.command)
+    attach_audits(store, board or store.board)
     return results
