@@ -40,7 +40,7 @@ def print_audit(record: AuditRecord, console: Console) -> None:
 
 def evidence_text(evidence: Mapping[str, float | int | str | None]) -> str:
     """Figures in one line."""
-    return ", ".join(f"{name} {_figure(value)}" for name, value in evidence.items())
+    return "; ".join(f"{name} = {_figure(value)}" for name, value in evidence.items())
 
 
 def _figure(value: float | int | str | None) -> str:
