@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..methods.audits.cut import audit_split, cut
 from ..methods.audits.finding import Finding, Outcome
@@ -22,6 +23,8 @@ from .records import AuditFinding, AuditRecord
 
 if TYPE_CHECKING:
     from ..tasks.task import Task
+
+R = TypeVar("R")
 
 #: Factor on training steps: an audit fits a method a dozen times.
 AUDIT_BUDGET = 0.1
@@ -68,11 +71,11 @@ def audit_method(method: Description, task: Task, options: AuditOptions, executo
     where = method.address.replace("\\", "/").rpartition("/")[2]
     order = AuditOrder(method.address, method.code, arguments, where, made, requests, options.strict, options.monitors)
     findings = [support_overlap(task, split), handed_labels(task, made, method.reads)]
-    result = executor.call(harness, order)
+    result = _call(executor, harness, order)
     findings += [*result.findings, fresh_process(order, result.scores, method.transductive, executor)]
     if options.strict:
         raise_first_failure(findings)
-    own = executor.call(own_audit, order)
+    own = _call(executor, own_audit, order)
     return AuditRecord(
         kind="harness" if own is None else "full",
         method=method.name,
@@ -89,6 +92,16 @@ def audit_method(method: Description, task: Task, options: AuditOptions, executo
         commit=provenance.commit(),
         versions=provenance.versions(),
     )
+
+
+def _call(executor: Executor, function: Callable[[AuditOrder], R], order: AuditOrder) -> R:
+    """Call a function in a process of its own; what breaks it off names the method."""
+    try:
+        return executor.call(function, order)
+    except EpishotError as error:
+        if order.where in str(error):
+            raise
+        raise EpishotError(f"The audit of {order.where} broke off: {error}") from error
 
 
 def _written(finding: Finding) -> AuditFinding:

@@ -49,6 +49,12 @@ def harness(order: AuditOrder) -> HarnessResult:
     """Run all harness audits in this process."""
     check_source(order.address, order.code)
     subject = AuditSubject(find_method(order.address), order.cut, order.arguments, seed_everything)
+    try:
+        subject.score(subject.case.supports(subject.settings[0], 1))
+    except EpishotError as error:
+        raise EpishotError(f"{order.where} cannot be audited on this task: {error}") from error
+    except Exception:  # is a finding
+        pass
     findings = run_harness(subject, order.where)
     try:
         scores = [subject.score(supports) for supports in order.requests]
@@ -61,7 +67,7 @@ def own_audit(order: AuditOrder) -> list[Finding] | None:
     """Run the method's own audit; None if it has none.
 
     Raises:
-        AuditFailure: under `strict`, at the first failure.
+        AuditFailure: under `strict`, at the first failure. EpishotError: under `strict`, it cannot be made.
     """
     check_source(order.address, order.code)
     cls = find_method(order.address)
@@ -74,9 +80,9 @@ def own_audit(order: AuditOrder) -> list[Finding] | None:
         method = cls(**order.arguments)
         found = hook(method, case.train, case.context, strict=order.strict, monitors=order.monitors)
         return [_plain(one, order.where) for one in found]
-    except EpishotError:
-        raise
     except Exception as error:
+        if order.strict and isinstance(error, EpishotError):
+            raise
         cause = describe_error("audit", error).splitlines()[0]
         return [Finding("own-audit", Outcome.FAIL, f"Its own audit broke off: {cause}.", {}, order.where)]
 

@@ -42,11 +42,6 @@ class Finding:
 class AuditFailure(EpishotError):
     """A check failed where failures stop everything (`--strict`); the text names check and place."""
 
-    def __init__(self, finding: Finding) -> None:
-        self.finding = finding
-        place = f" ({finding.where})" if finding.where else ""
-        super().__init__(f"The audit {finding.name} failed{place}: {finding.sentence}")
-
 
 @dataclass(frozen=True)
 class Audit:

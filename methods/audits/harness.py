@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from ..check import Status, run_rules
-from ..check_subject import CHECKS, Rule
+from ..check_subject import CHECKS, Rule, demand
 from . import cell_codes, identity_lookup, label_leaks, support_gain  # noqa: F401 (fill AUDITS)
 from .finding import AuditFailure, Finding, Outcome
-from .subject import AUDITS, AuditSubject
+from .subject import AUDITS, AuditSubject, audit
 
 #: Conformance checks (`epishot check`) that are audits as well, here on real data and a longer fit.
 SHARED = (
@@ -26,9 +29,18 @@ SHARED = (
 _OUTCOMES = {Status.PASS: Outcome.PASS, Status.FAIL: Outcome.FAIL, Status.SKIP: Outcome.NOT_EVALUABLE}
 
 
+@audit("fits")
+def fits(subject: AuditSubject) -> None:
+    """It can be fitted and scores under every regime that it serves."""
+    for setting in subject.settings:
+        scores = subject.score(subject.case.supports(setting, 2))
+        demand(bool(np.isfinite(scores).all()), f"scores are not finite ({setting})")
+
+
 def harness_rules() -> Mapping[str, Rule]:
     """All harness audits by name, in the order they run."""
-    return {name: CHECKS[name] for name in SHARED} | AUDITS
+    others = {name: CHECKS[name] for name in SHARED} | {name: AUDITS[name] for name in AUDITS if name != "fits"}
+    return {"fits": AUDITS["fits"]} | {name: replace(rule, needs=("fits",)) for name, rule in others.items()}
 
 
 def run_harness(subject: AuditSubject, where: str = "", names: Sequence[str] | None = None) -> list[Finding]:
@@ -58,7 +70,8 @@ def raise_first_failure(findings: Sequence[Finding]) -> None:
     """
     for finding in findings:
         if finding.outcome is Outcome.FAIL:
-            raise AuditFailure(finding)
+            place = f" ({finding.where})" if finding.where else ""
+            raise AuditFailure(f"The audit {finding.name} failed{place}: {finding.sentence}")
 
 
 def _sentence(text: str) -> str:

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+from epishot.methods.audits.finding import AuditFailure, Finding, Outcome
 from epishot.methods.base import Method, Reads, Regime
 
 
@@ -179,3 +180,33 @@ class PeeksAtLabels(Healthy):
                     return scores + 5.0 * label
             frame = frame.f_back
         return scores
+
+
+class AuditsItself(Healthy):
+    """Healthy, with an audit of its own, one finding of which fails where it is told to."""
+
+    name = "audits-itself"
+
+    def __init__(self, wrong=False):
+        self.wrong = wrong
+
+    def config(self):
+        return {"wrong": self.wrong}
+
+    def audit(self, train, context, *, strict=False, monitors=None):
+        outcome = Outcome.FAIL if self.wrong else Outcome.PASS
+        if strict and self.wrong:
+            raise AuditFailure("The audit weight-moves failed (AuditsItself, task loss): it stood still.")
+        if monitors is not None:
+            monitors.write_text("weights\n")
+        figure = np.float64(np.nan if self.wrong else train.pairs.n)
+        return [Finding("weight-moves", outcome, "The weights move in training.", {"rows": figure}, "task loss")]
+
+
+class AuditBreaksOff(Healthy):
+    """Its own audit raises."""
+
+    name = "audit-breaks-off"
+
+    def audit(self, train, context, *, strict=False, monitors=None):
+        raise KeyError("no such part")
