@@ -62,8 +62,8 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
     """The larger of the Pearson and Spearman correlations of two (n,) score vectors; 0 if either is constant."""
     if min(float(one.std()), float(other.std())) <= 1e-12:
         return 0.0
-    ranks = [cell_ranks(values[:, None], values[:, None])[:, 0].astype(np.float64) for values in (one, other)]
-    return float(max(np.corrcoef(one, other)[0, 1], np.corrcoef(*ranks)[0, 1]))
+    first, second = (cell_ranks(values[:, None], values[:, None])[:, 0] for values in (one, other))
+    return float(max(np.corrcoef(one, other)[0, 1], np.corrcoef(first, second)[0, 1]))
 
 
 def standing(value: float, others: np.ndarray) -> float:
