@@ -67,6 +67,7 @@ def run(
     timeout: Annotated[float | None, typer.Option(help="Wall seconds a fit may take; default no limit.")] = None,
     store: Annotated[Path, typer.Option(help="Folder of the run store.")] = Path("runs"),
     board: Annotated[Path | None, typer.Option(help="Board folder; default STORE/board.")] = None,
+    audit: Annotated[bool, typer.Option("--audit", help="Audit the methods as well, briefly, after the runs.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the grid and its cost, run nothing.")] = False,
 ) -> int:
     """Run methods on a task and print the leaderboard. Finished runs are kept and never run twice.
@@ -85,11 +86,18 @@ def run(
     console = stdout_console()
     if dry_run:
         return _dry_run(wanted, store, jobs, console)
-    return _run(wanted, store, board, jobs, timeout, console)
+    return _run(wanted, store, board, jobs, timeout, console, audit=audit)
 
 
 def _run(
-    suite: Suite, store: Path, board: Path | None, jobs: int | None, timeout: float | None, console: Console
+    suite: Suite,
+    store: Path,
+    board: Path | None,
+    jobs: int | None,
+    timeout: float | None,
+    console: Console,
+    *,
+    audit: bool,
 ) -> int:
     from . import provenance
     from .runner import Interrupted, RunOptions, run_suite
@@ -104,6 +112,10 @@ def _run(
         return 130
     for result in results:
         _report(result, console)
+    if audit:
+        from .cli_audit import audit_results
+
+        audit_results(results, store, board, console)
     from .cli_leaderboard import show
 
     show(board or store / "board", board or store / "board", console)

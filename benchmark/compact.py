@@ -31,6 +31,11 @@ def record_path(board: Path, record: CompactRecord) -> Path:
     return board / "records" / record.task / record.protocol / f"{record.method.name}.json"
 
 
+def compact_json(record: CompactRecord) -> bytes:
+    """A compact record as it is written; one without an audit does not mention it, as before there were audits."""
+    return (record.model_dump_json(indent=1, exclude={"audit"} if record.audit is None else None) + "\n").encode()
+
+
 def write_compact(board: Path, record: CompactRecord, replicates: np.ndarray) -> Path:
     """Write a compact record and its replicates, each atomically, the record last; equal input, equal bytes.
 
@@ -50,7 +55,7 @@ def write_compact(board: Path, record: CompactRecord, replicates: np.ndarray) ->
     path = record_path(Path(board), record)
     parts = (
         (_replicates_path(path), _to_parquet(replicates)),
-        (path, (record.model_dump_json(indent=1) + "\n").encode()),
+        (path, compact_json(record)),
     )
     try:
         for target, content in parts:

@@ -16,6 +16,7 @@ CHECKS = {
     "task": "the task at hand has the rows, labels and card that the record was made with",
     "episodes": "the episode set, drawn again from its seeds, has the recorded hash",
     "method": "the registered method declares what the record says",
+    "audit": "the audit beside a row, made again (never here: `epishot audit` does)",
     "query": "query sizes, chance levels, loci and infeasible cells, computed again from the task",
     "archive": "the file of full scores has the recorded sha256",
     "scores": "every metric, interval and replicate, computed again from the full scores",

@@ -12,6 +12,7 @@ import ast
 import hashlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ _OWN = (f"{_PACKAGE}.methods", f"{_PACKAGE}.baselines")
 #: What a method is given, and how it is called, is part of what it scores.
 _HANDED_OVER = (f"{_PACKAGE}.methods.tables", f"{_PACKAGE}.benchmark.prepare", f"{_PACKAGE}.benchmark.worker")
 
+
+#: Audits look at a method and are no part of what it scores: a better audit invalidates no run.
+_AUDITS = re.compile(rf"{_PACKAGE}\.methods\.(\w+\.)*audits?(\.\w+)*")
 
 #: Folders of other people's code, which may lie below a plugin's folder (a virtual environment does).
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
@@ -96,6 +100,8 @@ def _imported(module: _Module, folder: Path | None) -> Iterator[_Module]:
     if module.path.name == "__init__.py" and module.package in _OWN:
         return  # a face that names everything; `_behind` finds the one module that is meant
     for target, names in _import_statements(module):
+        if _AUDITS.fullmatch(target):
+            continue
         if any(target == root or target.startswith(root + ".") for root in _OWN):
             for name in names or [""]:
                 found = _behind(target, name)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..tasks.errors import EpishotError
+from .audit_store import audit_contradictions
 from .compact import record_path, replicates_digest
 from .findings import Finding, Status, verdict
 from .interval import percentile_interval
@@ -145,6 +146,7 @@ def contradictions(record: CompactRecord) -> list[str]:
     wanted = {(cell, condition) for cell in record.cells for condition in conditions}
     if len(record.entries) != len(wanted) or {e.cell for e in record.entries} != set(record.cells):
         found.append("it does not have one entry per cell and condition")
+    found += audit_contradictions(record)
     for entry in record.entries:
         found += [f"{place_of(entry)}: {problem}" for problem in _entry_contradictions(entry)]
     return found

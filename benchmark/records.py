@@ -252,6 +252,42 @@ class ExternalFacts(_Frozen):
     notes: tuple[str, ...] = ()
 
 
+class AuditFinding(_Frozen):
+    """One check of an audit; see `methods.audits.finding.Finding`."""
+
+    name: str
+    outcome: Literal["pass", "fail", "not evaluable"]
+    sentence: str
+    evidence: dict[str, float | int | str | None] = {}
+    where: str = ""
+
+
+class AuditRecord(_Frozen):
+    """An audit of one method, code and configuration on one task.
+
+    Attributes:
+        kind: `harness` (the audits that fit any plugin), or `full` (those of the method's own as well).
+        method_code: sha256 of the sources that define the method. config: as JSON. config_hash: sha256 of it.
+        task_hash: content of the task. budget, seed: of its fits. command, commit, versions: where it comes from.
+    """
+
+    schema_version: str = "1"
+    kind: Literal["harness", "full"]
+    method: str
+    method_version: str
+    method_code: str
+    config: str
+    config_hash: str
+    task: str
+    task_hash: str
+    budget: float
+    seed: int
+    findings: tuple[AuditFinding, ...]
+    command: str = ""
+    commit: str = ""
+    versions: dict[str, str] = {}
+
+
 class CompactRecord(_Frozen):
     """All results of one method on one task under one protocol; small enough to commit.
 
@@ -266,6 +302,7 @@ class CompactRecord(_Frozen):
         external: of an external row alone, where its scores come from.
         archive_sha256: digest of the file of full scores that the metrics were computed from; empty where there is
             none (reference rows, whose scores come with the task, and records that were never published).
+        audit: of the very code and configuration that was run; None if there is none.
     """
 
     schema_version: str = RECORD_SCHEMA
@@ -290,6 +327,7 @@ class CompactRecord(_Frozen):
     replicates_sha256: str = ""
     external: ExternalFacts | None = None
     archive_sha256: str = ""
+    audit: AuditRecord | None = None
     command: str
     commit: str
     versions: dict[str, str]

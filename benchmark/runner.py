@@ -300,6 +300,7 @@ def run_suite(
     Raises:
         EpishotError: anything the user can mend. Interrupted: Ctrl-C.
     """
+    from .audit_store import attach_audits
     from .board_rows import clear_board
     from .summaries import update_board
 
@@ -313,4 +314,5 @@ def run_suite(
         result = run_part(tune_part(one, store, executor, console), store, executor, options, console)
         results.append(result)
         update_board(result, store, board or store.board, executor, options.command)
+    attach_audits(store, board or store.board)
     return results

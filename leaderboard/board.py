@@ -9,6 +9,7 @@ import numpy as np
 
 from ..benchmark.records import CellEntry, CompactRecord
 from ..tasks.errors import EpishotError
+from .audit_words import audit_words
 from .config_notes import config_notes
 from .statistics import MacroScore, above, tie_groups
 
@@ -76,6 +77,7 @@ class Row:
         notes: what a reader must know of an external row, or of a row's configuration.
         metrics: macro means of the secondary metrics and metrics across cells; None where undefined.
         reasons: reason codes of those that are None.
+        audit: `pass`, names of failed checks, or `not audited`.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Row:
     metrics: dict[str, float | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
+    audit: str = ""
 
 
 @dataclass(frozen=True)
@@ -269,6 +272,7 @@ def _row(
         metrics=metrics,
         notes=notes,
         reasons=reasons,
+        audit=audit_words(record),
     )
 
 

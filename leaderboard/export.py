@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ..benchmark.atomic import write_bytes
 from ..tasks.errors import EpishotError
+from .audit_column import FILE as AUDITS
+from .audit_column import audits_markdown
 from .board import Board, BoardTable, Row
 from .energy_table import energy_markdown
 from .format import escape_csv
@@ -17,14 +19,14 @@ from .markdown import board_markdown, cost_markdown, write_between_markers
 from .methods_table import methods_markdown
 from .page.build import page_html
 
-_KEY_COLUMNS = ("task", "protocol", "regime", "balance", "k", "method", "kind", "marks", "zero_shot", "group")
+_KEY_COLUMNS = ("task", "protocol", "regime", "balance", "k", "method", "kind", "marks", "zero_shot", "group", "audit")
 _CELL_COLUMNS = ("cell", "status", "n", "positives", "draws", "seeds", "low", "high")
 
 
 def write_board(board: Board, folder: Path) -> list[Path]:
     """Write LEADERBOARD.md, COST.md, METHODS.md, and leaderboard.csv, .json, .tex and .html into `folder`.
 
-    ENERGY.md as well, if the board has energy methods.
+    ENERGY.md as well, if the board has energy methods, and AUDITS.md, if any row has an audit.
 
     Returns:
         The files written.
@@ -47,6 +49,9 @@ def write_board(board: Board, folder: Path) -> list[Path]:
         if energy := energy_markdown(board):
             paths.append(folder / "ENERGY.md")
             write_between_markers(paths[-1], energy, "# The energy methods")
+        if audits := audits_markdown(board):
+            paths.append(folder / AUDITS)
+            write_between_markers(paths[-1], audits, "# Audits: what was checked, and what was found")
     except OSError as error:
         raise EpishotError(f"The leaderboard cannot be written to {folder}: {error.strerror}.") from error
     return paths
@@ -91,6 +96,7 @@ def board_json(board: Board) -> str:
                 "versions",
                 "method",
                 "external",
+                "audit",
             },
             exclude_none=True,
         )
@@ -115,6 +121,7 @@ def _lines(board: Board) -> list[dict]:
                 "marks": row.marks,
                 "zero_shot": row.zero_shot,
                 "group": row.group,
+                "audit": row.audit,
                 "notes": list(row.notes),
             }
             for head in table.cells:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..benchmark.atomic import write_bytes
 from ..benchmark.records import CompactRecord
+from .audit_column import audit_cell
 from .board import ACROSS_METRICS, MACRO_METRICS, Board, BoardTable, CellHead, Row
 from .config_notes import tuning_note
 from .curves import curve_panels
@@ -36,6 +37,8 @@ re-runnable: what the model was trained on is its author's word; k=0 = uses no s
 at every k; constant = all scores of a query are equal (a gene or element never seen in training has no prior); seeds=n
 = fewer seeds than other rows; ≈control = not separably better than the best control (for rows without C: the best
 control without C).
+**Audit**: pass, or the names of the checks that failed, with the evidence; "not audited" where there is no audit of the
+very source and configuration that gave the row (`epishot audit`).
 
 **Reference rows** are not methods and stand in no group. On simulated tasks: ceiling, the exact P(y = 1) given
 everything a method may read; oracle, given the latents. On real tasks: within-cell, boosted trees (the settings of
@@ -138,8 +141,10 @@ def _table_markdown(table: BoardTable) -> str:
             text += f"; without context: {table.best_plain_control}"
         lines += [f"{escape_markdown(text)}.", ""]
     heads = [_cell_head(head) for head in table.cells]
-    lines.append("| Group | Method | Marks | " + " | ".join([*heads, f"Macro of {len(table.macro_cells)}"]) + " |")
-    lines.append("| ---: | --- | --- | " + " | ".join([":---:"] * (len(heads) + 1)) + " |")
+    lines.append(
+        "| Group | Method | Marks | Audit | " + " | ".join([*heads, f"Macro of {len(table.macro_cells)}"]) + " |"
+    )
+    lines.append("| ---: | --- | --- | --- | " + " | ".join([":---:"] * (len(heads) + 1)) + " |")
     lines += [_row_markdown(row, table) for row in table.rows]
     lines += [""]
     if note := resolution_note(table):
@@ -208,7 +213,7 @@ def _row_markdown(row: Row, table: BoardTable) -> str:
     macro = f"{bold}{number(row.macro.value)}{bold} {interval(row.macro.interval())}" if row.macro else "n/a"
     group = f"{row.group}" if row.group else ""
     name = f"{bold}{escape_markdown(row.name)}{bold}"
-    return "| " + " | ".join([group, name, kind_marks(row), *cells, macro]) + " |"
+    return "| " + " | ".join([group, name, kind_marks(row), audit_cell(row.audit, row.name), *cells, macro]) + " |"
 
 
 def _provenance(records: Sequence[CompactRecord]) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..benchmark.archive import RunPlace, archive_path, file_sha256, write_archive
+from ..benchmark.audit_store import matching_audit
 from ..benchmark.findings import failed
 from ..benchmark.published import Published, place_of, read_published
 from ..benchmark.records import CompactRecord, RunIdentity, RunRecord
@@ -106,7 +107,8 @@ def _from_store(one: Published, store: RunStore, source: Path, stage: Path) -> C
         return _from_folder(one, source)
     path = archive_path(stage, record.task, record.protocol, record.method.name)
     digest = write_archive(path, _runs(record, store))
-    return Candidate(record.model_copy(update={"archive_sha256": digest}), one.replicates, path)
+    update = {"archive_sha256": digest, "audit": matching_audit(record, store)}
+    return Candidate(record.model_copy(update=update), one.replicates, path)
 
 
 def _runs(record: CompactRecord, store: RunStore) -> Iterator[RunScores]:

@@ -33,6 +33,7 @@ def _table(table: BoardTable) -> Table:
     out.add_column("group", justify="right")
     out.add_column("method", no_wrap=True)
     out.add_column("marks")
+    out.add_column("audit")
     for head in table.cells:
         out.add_column(f"{escape(head.cell)}\n[dim]P {head.positives:,}[/dim]", justify="right")
     out.add_column(f"macro of {len(table.macro_cells)}", justify="right", no_wrap=True)
@@ -48,5 +49,7 @@ def _table(table: BoardTable) -> Table:
                 cells.append(number(entry.metrics["corrected"]))
         macro = f"{number(row.macro.value)} [dim]{escape(interval(row.macro.interval()))}[/dim]" if row.macro else "n/a"
         style = "bold" if row.group == 1 else ("cyan" if row.kind == "reference" else "")
-        out.add_row(str(row.group or ""), escape(row.name), kind_marks(row), *cells, macro, style=style)
+        out.add_row(
+            str(row.group or ""), escape(row.name), kind_marks(row), escape(row.audit), *cells, macro, style=style
+        )
     return out

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,13 +42,14 @@ class CheckResult:
 
     Attributes:
         name: of the check. finding: what is wrong, or why it was skipped; empty if it passed.
-        seconds: wall time.
+        seconds: wall time. evidence: figures that the outcome rests on, where there are some.
     """
 
     name: str
     status: Status
     finding: str
     seconds: float
+    evidence: Mapping[str, float | int | str | None] = field(default_factory=dict)
 
 
 def check_names() -> dict[str, str]:
@@ -80,17 +81,22 @@ def run_checks(
         task = load_task(CHECK_TASK)
     check_method_class(method_cls)
     subject = Subject(method_cls, task, seed)
+    return run_rules(subject, {name: rule for name, rule in CHECKS.items() if names is None or name in names})
+
+
+def run_rules(subject: Subject, rules: Mapping[str, Rule]) -> list[CheckResult]:
+    """Check a subject by rules, in their order; a rule whose need failed is skipped."""
     results: list[CheckResult] = []
-    for name, rule in CHECKS.items():
-        if names is not None and name not in names:
-            continue
+    for name, rule in rules.items():
         start = time.perf_counter()
         blocked = next((r.name for r in results if r.status is Status.FAIL and r.name in rule.needs), None)
         if blocked is not None:
             status, finding = Status.SKIP, f"not run, because {blocked} failed"
         else:
+            subject.evidence, subject.remark = {}, ""
             status, finding = _run(rule, subject)
-        results.append(CheckResult(name, status, finding, time.perf_counter() - start))
+        evidence = {} if blocked is not None else subject.evidence
+        results.append(CheckResult(name, status, finding, time.perf_counter() - start, evidence))
     return results
 
 
@@ -128,7 +134,7 @@ def _run(rule: Rule, subject: Subject) -> tuple[Status, str]:
         return Status.FAIL, str(error)
     except Exception as error:  # whatever a plugin raises is a finding, not a crash of the checks
         return Status.FAIL, f"{type(error).__name__}: {error} ({_where(error)})"
-    return Status.PASS, ""
+    return Status.PASS, subject.remark
 
 
 def _where(error: BaseException) -> str:

@@ -11,11 +11,11 @@ def permutation_p(scores: np.ndarray, label: np.ndarray, seed: int) -> float:
     """One-sided p-value of the mean average precision of (E, n) scores under permuted (n,) labels."""
     rng = np.random.Generator(np.random.Philox(seed))
     labels = np.stack([label, *(rng.permutation(label) for _ in range(PERMUTATIONS))])
-    precision = np.mean([_average_precisions(row, labels) for row in scores], axis=0)
+    precision = np.mean([average_precisions(row, labels) for row in scores], axis=0)
     return float((precision >= precision[0] - 1e-12).mean())
 
 
-def _average_precisions(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def average_precisions(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Tie-exact average precision of (n,) scores against each of (B, n) labellings; (B,)."""
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))

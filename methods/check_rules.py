@@ -13,7 +13,7 @@ from ..tasks.registry import load_reference
 from .base import Reads, Regime, Supports
 from .check_case import Case, Setting, served_settings
 from .check_null import permutation_p
-from .check_subject import BrokenRuleError, RuleNotApplicableError, Subject, demand, demand_close, rule
+from .check_subject import BrokenRuleError, RuleNotApplicableError, Subject, demand, rule
 from .registry import check_method_class, method_address
 from .settings import check_settings
 
@@ -46,8 +46,8 @@ def declared_reads(subject: Subject) -> None:
         supports = subject.case.supports(subject.settings[0], 1)
         subject.score(supports)
     except Exception as error:
-        complete = Subject(subject.cls, subject.task, subject.seed)
-        complete.case = Case.of(subject.task, frozenset(Reads), subject.seed)
+        case = Case.of(subject.whole_task, frozenset(Reads), subject.seed)
+        complete = Subject(subject.cls, subject.task, subject.seed, case, subject.arguments)
         try:
             complete.score(complete.case.supports(subject.settings[0], 1))
         except Exception:
@@ -102,7 +102,7 @@ def query_order(subject: Subject) -> None:
     for setting in subject.settings:
         supports = subject.case.supports(setting, 2)
         permuted = subject.score(supports, query=subject.case.query.take(order))
-        demand_close(subject.score(supports)[:, order], permuted, f"the order of the query matters ({setting})")
+        subject.demand_close(subject.score(supports)[:, order], permuted, f"the order of the query matters ({setting})")
 
 
 @rule("query-independence", *_FITS)
@@ -112,7 +112,8 @@ def query_independence(subject: Subject) -> None:
     for setting in subject.settings:
         supports = subject.case.supports(setting, 2)
         alone = subject.score(supports, query=subject.case.query.take(half))
-        demand_close(subject.score(supports)[:, half], alone, f"scores depend on the other query pairs ({setting})")
+        whole = subject.score(supports)[:, half]
+        subject.demand_close(whole, alone, f"scores depend on the other query pairs ({setting})")
 
 
 @rule("cell-table-order", *_FITS)
@@ -124,7 +125,7 @@ def cell_table_order(subject: Subject) -> None:
     order = np.random.Generator(np.random.Philox(subject.seed)).permutation(table.n)
     supports = subject.case.supports(subject.richest, 2)
     permuted = subject.score(supports, cell_table=table.take(order))
-    demand_close(subject.score(supports), permuted, "the order of the cell table matters")
+    subject.demand_close(subject.score(supports), permuted, "the order of the cell table matters")
 
 
 @rule("support-order", *_FITS)
@@ -136,10 +137,10 @@ def support_order(subject: Subject) -> None:
         order = rng.permutation(supports.k)
         label = None if supports.label is None else supports.label[:, order]
         turned = replace(supports, rows=supports.rows[:, order], label=label)
-        demand_close(subject.score(supports), subject.score(turned), f"the support's order matters ({setting})")
+        subject.demand_close(subject.score(supports), subject.score(turned), f"the support's order matters ({setting})")
         pool_order = rng.permutation(supports.pool.n)
         moved = replace(supports, pool=supports.pool.take(pool_order), rows=np.argsort(pool_order)[supports.rows])
-        demand_close(subject.score(supports), subject.score(moved), f"the pool's order matters ({setting})")
+        subject.demand_close(subject.score(supports), subject.score(moved), f"the pool's order matters ({setting})")
 
 
 @rule("batching", *_FITS)
@@ -157,7 +158,7 @@ def batching(subject: Subject) -> None:
             )[0]
             for e in range(3)
         ]
-        demand_close(subject.score(supports), np.stack(singly), f"supports influence each other ({setting})")
+        subject.demand_close(subject.score(supports), np.stack(singly), f"supports influence each other ({setting})")
 
 
 @rule("stateless", *_FITS)
@@ -169,7 +170,7 @@ def stateless(subject: Subject) -> None:
         subject.score(subject.case.supports(setting, 3, stream=1))
     for setting, before in zip(settings, first, strict=True):
         after = subject.score(subject.case.supports(setting, 2))
-        demand_close(before, after, f"an earlier call to score changes a later one ({setting})")
+        subject.demand_close(before, after, f"an earlier call to score changes a later one ({setting})")
 
 
 @rule("inputs-unchanged", *_FITS)
@@ -233,6 +234,7 @@ def null_task(subject: Subject) -> None:
     for setting in subject.settings:
         scores = subject.score(case.supports(setting, 3), method)
         p = permutation_p(scores, case.query_label, subject.seed)
+        subject.evidence |= {f"p, {setting}": p, "level": NULL_LEVEL}
         demand(
             p > NULL_LEVEL,
             f"AUPR on shuffled labels is above chance (p = {p:.4f}, {setting}): labels leak into the scores",

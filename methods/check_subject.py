@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,14 +25,42 @@ class RuleNotApplicableError(Exception):
 
 
 class Subject:
-    """A method class with the case it is checked on and its first fit, made once."""
+    """A method class with the case it is checked on and its first fit, made once.
 
-    def __init__(self, cls: type[Method], task: Task, seed: int) -> None:
+    Args:
+        cls: the class. seed: of supports, shuffled labels and the method.
+        task: what the case is cut from. case: a case that was cut already. arguments: of the constructor.
+    """
+
+    def __init__(
+        self,
+        cls: type[Method],
+        task: Task | None,
+        seed: int,
+        case: Case | None = None,
+        arguments: Mapping[str, object] | None = None,
+    ) -> None:
         self.cls = cls
         self.task = task
         self.seed = seed
+        self.arguments = dict(arguments or {})
         #: What the method is given: only the columns that it declared.
-        self.case = Case.of(task, cls.capabilities().reads, seed)
+        self.case = case or Case.of(self.whole_task, cls.capabilities().reads, seed)
+        #: Figures of the check that runs; each check begins with none.
+        self.evidence: dict[str, float | int | str | None] = {}
+        #: What a check that passes has to say.
+        self.remark = ""
+
+    @property
+    def whole_task(self) -> Task:
+        """The task.
+
+        Raises:
+            ValueError: the subject was made of a case alone.
+        """
+        if self.task is None:
+            raise ValueError("this subject has no task, only a case")
+        return self.task
 
     @cached_property
     def method(self) -> Method:
@@ -52,7 +80,7 @@ class Subject:
     def fit(self, case: Case | None = None, context: FitContext | None = None) -> Method:
         """A new instance, fitted."""
         case = case or self.case
-        method = self.cls()
+        method = self.cls(**self.arguments)
         method.fit(case.train, context or case.context)
         return method
 
@@ -71,6 +99,13 @@ class Subject:
             found = getattr(scores, "shape", type(scores).__name__)
             raise BrokenRuleError(f"score returned {found} where (E, n) = ({supports.n_episodes}, {query.n}) is due")
         return np.array(scores, dtype=np.float64)
+
+    def demand_close(self, expected: np.ndarray, found: np.ndarray, finding: str) -> None:
+        """Raise `BrokenRuleError` unless two (E, n) scores agree up to the rounding of sums; keeps the largest gap."""
+        gap = relative_gap(expected, found)
+        self.evidence["gap"] = max(gap, float(self.evidence.get("gap") or 0.0))
+        self.evidence["allowed"] = TOLERANCE
+        demand(gap <= TOLERANCE, f"{finding}: scores differ by up to {float(np.abs(expected - found).max()):.3g}")
 
 
 @dataclass(frozen=True)
@@ -106,8 +141,6 @@ def demand(holds: bool, finding: str) -> None:
         raise BrokenRuleError(finding)
 
 
-def demand_close(expected: np.ndarray, found: np.ndarray, finding: str) -> None:
-    """Raise `BrokenRuleError` unless two (E, n) scores agree up to the rounding of sums."""
-    allowed = TOLERANCE * max(float(np.ptp(expected)), 1e-6)
-    gap = float(np.abs(expected - found).max())
-    demand(gap <= allowed, f"{finding}: scores differ by up to {gap:.3g}")
+def relative_gap(expected: np.ndarray, found: np.ndarray) -> float:
+    """Largest difference of two score arrays as a share of the spread of the first."""
+    return float(np.abs(expected - found).max()) / max(float(np.ptp(expected)), 1e-6)

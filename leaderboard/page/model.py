@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...benchmark.audit_report import evidence_text
 from ...benchmark.records import AcrossEntry, CellEntry, CompactRecord
+from ..audit_words import audit_words
 from ..board import Board, BoardTable, CellHead, Row
 from ..separable import resolution, smallest_sign_p
 from .metrics import METRICS
 
 #: Decimals of the embedded values. The page shows three; leaderboard.json has all.
 DECIMALS = 6
-NOT_AUDITED = "not audited"
 
 #: Costs: field of CompactRecord.cost, heading, what the page divides it by, whether it is a column of the table.
 COSTS = (
@@ -68,7 +69,8 @@ def _record(record: CompactRecord) -> dict[str, Any]:
         "deterministic": facts.deterministic,
         "logits": facts.logits,
         "config": facts.config,
-        "audit": NOT_AUDITED,
+        "audit": audit_words(record),
+        "audited": _audit(record),
         "external": record.external.model_dump(mode="json") if record.external else None,
         "cost": _rounded(record.cost),
         "entries": [_entry(entry) for entry in record.entries],
@@ -87,6 +89,19 @@ def _record(record: CompactRecord) -> dict[str, Any]:
             "test_scorings": record.test_scorings,
             "versions": dict(sorted(record.versions.items())),
         },
+    }
+
+
+def _audit(record: CompactRecord) -> dict[str, Any] | None:
+    audit = record.audit
+    if audit is None:
+        return None
+    return {
+        "about": f"{audit.command}, on {audit.task}, budget {audit.budget:g}, seed {audit.seed}",
+        "source": audit.method_code,
+        "findings": [
+            [one.name, one.outcome, one.sentence, evidence_text(one.evidence), one.where] for one in audit.findings
+        ],
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from epishot.benchmark import method_code as module
-from epishot.benchmark.method_code import method_code
+from epishot.benchmark.method_code import _imported, _Module, method_code
 from epishot.methods.registry import METHODS
 from epishot.tasks.errors import EpishotError
 
@@ -150,3 +150,11 @@ assert not [m for m in sys.modules if m.startswith("epishot.baselines.")]
 def test_a_missing_source_is_told() -> None:
     with pytest.raises(EpishotError, match="no source"):
         method_code("nowhere.at.all:A")
+
+
+def test_audits_are_no_part_of_a_method(tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin.py"
+    imports = ["from epishot.methods.audits.finding import Finding", "from epishot.methods.energy.audit.audit import a"]
+    plugin.write_text("\n".join(["from epishot.methods.features import Scale", *imports]))
+    found = {module.name for module in _imported(_Module("plugin", plugin), None)}
+    assert found == {"epishot.methods.features"}

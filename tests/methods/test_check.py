@@ -16,7 +16,7 @@ from epishot.benchmark.declared import declared
 from epishot.methods import METHODS, Balance, Method, Reads, Regime, SklearnMethod
 from epishot.methods.check import CheckResult, Status, check_names, print_checks, run_checks
 from epishot.methods.check_case import Case, Setting
-from epishot.methods.check_null import _average_precisions, permutation_p
+from epishot.methods.check_null import average_precisions, permutation_p
 from epishot.tasks.catalog import load_task
 from epishot.tasks.errors import EpishotError, MethodError, UnknownNameError
 
@@ -323,7 +323,7 @@ def test_the_null_distribution_uses_tie_exact_average_precision():
     scores = rng.integers(0, 6, 80).astype(float)
     labels = (rng.random((20, 80)) < 0.3).astype(np.int8)
     expected = [average_precision_score(y, scores) for y in labels]
-    assert np.allclose(_average_precisions(scores, labels), expected, atol=1e-12)
+    assert np.allclose(average_precisions(scores, labels), expected, atol=1e-12)
 
 
 def test_the_null_p_value_is_uniform_under_the_null_and_small_for_a_leak():

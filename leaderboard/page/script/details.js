@@ -10,7 +10,7 @@ function openDetails(name) {
     h("div", {},
       h("p", {}, tags(row).map(([kind, text]) => h("span", { class: `tag ${kind}` }, text))),
       h("h3", {}, `Results: ${byId("board-title").textContent}`), ...results(row, record),
-      h("h3", {}, "Audit"), h("p", {}, row.kind === "reference" ? "Not a method: nothing to audit." : record.audit),
+      h("h3", {}, "Audit"), ...audit(row, record),
       h("h3", {}, "Method"), list(methodFacts(record)),
       h("h3", {}, "Cost"), list(costFacts(record)),
       record.external ? [h("h3", {}, "Predictions made elsewhere: not re-runnable"), list(externalFacts(record.external))] : null,
@@ -46,6 +46,15 @@ function results(row, record) {
     reasons.size ? h("ul", { class: "notes" }, [...reasons].map(([text, cells]) =>
       h("li", {}, `${text} (${cells.length === here.cells.length ? "all cells" : cells.join(", ")})`))) : null,
   ].filter((node) => node);
+}
+
+// Every check with the figures that its outcome rests on.
+function audit(row, record) {
+  const words = h("p", {}, row.kind === "reference" ? "Not a method: nothing to audit." : record.audit);
+  if (!record.audited) return [words];
+  const heads = ["Check", "Outcome", "Finding", "Evidence", "Where"];
+  return [words, h("p", { class: "help" }, code(record.audited.about), ", source ", code(record.audited.source.slice(0, 16))),
+    scrolling(`Audit of ${row.name}`, plainTable(`Audit of ${row.name}`, heads, record.audited.findings))];
 }
 
 const methodFacts = (record) => [

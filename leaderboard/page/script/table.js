@@ -62,7 +62,9 @@ function bodyCell(row, column, scale) {
   }
   if (column.id === "audit") {
     const text = column.value(row);
-    return h("td", { class: "missing" }, row.kind === "reference" ? "–" : text);
+    if (!here.records.get(row.name).audited) return h("td", { class: "missing" }, row.kind === "reference" ? "–" : text);
+    return h("td", { class: text === "pass" ? null : "failed" },
+      h("button", { type: "button", class: "name", "aria-haspopup": "dialog", onclick: () => openDetails(row.name) }, text));
   }
   const value = column.value(row);
   if (column.cost) return h("td", { class: "costs" }, row.kind === "reference" ? "–" : amount(value));
