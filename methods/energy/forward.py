@@ -39,11 +39,12 @@ class Pool(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """A step and the boundary that its losses are routed over; `support` is what the student read."""
+    """A step and the boundary that its losses are routed over; `support` is what the student read of `batch`."""
 
     step: Step
     boundary: Boundary
     support: SupportRows | None
+    batch: EpisodeBatch
 
 
 def forward(
@@ -125,7 +126,7 @@ def forward(
         swap=twins,
         prototypes=_prototypes(model),
     )
-    return Forward(step, boundary, support)
+    return Forward(step, boundary, support, batch)
 
 
 def encode_pool(model: EnergyModel, data: TrainingData, rows: np.ndarray) -> Pool:
