@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from ....tasks.errors import MethodError
 from ...audits.finding import AuditFailure, Finding, Outcome
@@ -35,6 +36,7 @@ from .presence import presence
 from .snapshot import HELD_OUT, CellRows, Snapshot, take
 from .subject import Subject
 from .trace import trace
+from .thresholds import MATURE
 from .training_monitors import gradient_rows, pace_rows, step_rows
 from .unknown_cell import support_reading, unknown_cell
 from .unobservable import UNOBSERVABLE
@@ -111,6 +113,9 @@ ALIGNMENT = (
     "evaluation",
     "checkpoint",
 )
+#: Verdicts that wait for a model that has learned.
+_LEARNED = frozenset({"J4-translation-drift", "J12-stall", "J20-student-mimicry", "J24-ranking-mismatch",
+                      "J25-over-compression"})
 #: Alignment checks that say the same as a failure of the list.
 _ALIASES = {"one-energy": "J19-branch-choice", "evaluation": "J28-prevalence"}
 
@@ -135,7 +140,14 @@ def audit_energy(
         AuditFailure: under `strict`; the text names check, file, class and loss.
         MethodError: the method cannot be trained on this table at all.
     """
-    return _findings(observed(method, train, context, strict=strict, listener=listener), strict, monitors)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            subject = observed(method, train, context, strict=strict, listener=listener)
+            return _findings(subject, strict, monitors)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def observed(
@@ -154,7 +166,7 @@ def observed(
         rest.label.astype(np.int64), rest.cell.astype(np.int64), locus_groups(rest.pairs), _identity(rest.pairs)
     )
     watch = Watch(config, labels, guard=_guard if strict else None, logs=_LOGS)
-    subject = Subject(twin, config, rest, held, watch, context.seed)
+    subject = Subject(twin, config, rest, held, watch, context.seed, context.budget)
     rows: list[CellRows] = []
 
     def log(training: _Training, step: int, stage: str) -> None:
@@ -200,7 +212,7 @@ def _findings(subject: Subject, strict: bool, monitors: Path | None) -> Sequence
         found.append(_guarded(check, subject))
         if strict:
             _refuse(found[-1:])
-    verdicts = [_guarded(check, subject) for check in _VERDICTS]
+    verdicts = [_matured(_guarded(check, subject), subject) for check in _VERDICTS]
     for finding in list(found):
         if finding.name in _ALIASES:
             verdicts.append(replace(finding, name=_ALIASES[finding.name]))
@@ -221,12 +233,19 @@ def _guarded(check: Callable[[Subject], Finding], subject: Subject) -> Finding:
     try:
         return check(subject)
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError, MethodError) as error:
-        name = _NAMES.get(check.__name__, check.__name__.replace("_", "-"))
+        name = check.__name__.replace("_", "-")
         return Finding(name, Outcome.FAIL, f"The check could not be made: {type(error).__name__}: {error}")
 
 
-#: Names of the findings of checks, where they are not the function's own.
-_NAMES = {"bottleneck": "bottleneck"}
+def _matured(finding: Finding, subject: Subject) -> Finding:
+    """Some failures mean nothing while a model is still at the beginning of its training."""
+    budget = subject.budget
+    if finding.name not in _LEARNED or finding.outcome is not Outcome.FAIL or budget >= MATURE:
+        return finding
+    said = finding.sentence[0].lower() + finding.sentence[1:]
+    return not_evaluable(
+        finding.name, f"only {budget:.0%} of the method's steps were made; so far {said}", finding.evidence
+    )
 
 
 def _guard(watch: Watch) -> None:

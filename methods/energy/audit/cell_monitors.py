@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 
 from ....tasks.chance import chance_aupr
 from .information import conditional_hsic, conditional_nats, hsic, probe
@@ -36,7 +35,7 @@ def average_precision(label: np.ndarray, score: np.ndarray) -> float:
     if not 0 < label.sum() < label.size:
         return float("nan")
     chance = chance_aupr(label.size, int(label.sum()))
-    return (float(average_precision_score(label, score)) - chance) / (1 - chance)
+    return (_precision(label, score, np.ones(label.size)) - chance) / (1 - chance)
 
 
 def equal_precision(label: np.ndarray, score: np.ndarray) -> float:
@@ -45,7 +44,16 @@ def equal_precision(label: np.ndarray, score: np.ndarray) -> float:
         return float("nan")
     share = label.mean()
     weight = np.where(label == 1, EQUAL_PREVALENCE / share, (1 - EQUAL_PREVALENCE) / (1 - share))
-    return float(average_precision_score(label, score, sample_weight=weight))
+    return _precision(label, score, weight)
+
+
+def _precision(label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> float:
+    """Weighted, tie-exact average precision of rows that hold both classes."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
+    hits = np.cumsum((weight * label)[order])[ends]
+    drawn = np.cumsum(weight[order])[ends]
+    return float((np.diff(hits, prepend=0.0) * hits / drawn).sum() / hits[-1])
 
 
 def _of_cell(cell: CellState) -> dict[str, float]:

@@ -36,7 +36,7 @@ class Subject:
 
     Attributes:
         method: fitted on `train`. declared: its configuration before training. held: the cell it is asked about.
-        watch: records of the training. monitors, snapshots: of the training. evaluations: of early stopping.
+        watch: records of the training. seed, budget: of its context. monitors, snapshots: of the training. evaluations: of early stopping.
     """
 
     method: EnergyMethod
@@ -45,6 +45,7 @@ class Subject:
     held: HeldOut
     watch: Watch
     seed: int
+    budget: float = 1.0
     monitors: Monitors = field(default_factory=Monitors)
     snapshots: list[Snapshot] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)

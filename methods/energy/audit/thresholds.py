@@ -30,9 +30,9 @@ DRIFT = 1.0
 #: J5: sd of logits within a cell.
 SCORE_SD = 0.02
 #: J6, J14: training minus held-out AUPR at equal prevalence; training AUPR from which J6 counts; near-random one.
-GAP, OVERFIT_TRAIN, NEAR_RANDOM = 0.35, 0.9, 0.05
+GAP, OVERFIT_TRAIN, NEAR_RANDOM = 0.2, 0.9, 0.05
 #: J8: between-cell share of the variance of U; share of an interaction that is the same in every cell.
-U_BETWEEN, COMMON_INTERACTION = 0.5, 0.98
+U_BETWEEN, COMMON_INTERACTION = 0.5, 1 - 1e-5
 #: J9: quadratic minus linear probe, as share of H(c), where the linear one is below the other.
 NONLINEAR, LINEAR_LOW = 0.25, 0.1
 #: J10: cosine of two losses in the encoder, and the least share of the larger norm that the smaller has.
@@ -44,7 +44,7 @@ SUICIDE = 1.5
 #: J17: losses of weight in the encoder from which a constant U counts as theirs, and sd of U.
 MANY_LOSSES, CONSTANT_U = 4, 0.05
 #: J20: distance to the own teacher's word over that of the mean; the student's spread over the teacher's.
-MIMICRY, MIMICRY_SPREAD = 0.9, 0.01
+MIMICRY, MIMICRY_SPREAD = 0.9, 1e-5
 #: J21: p-value of U's AUPR in the held-out cell under permuted labels.
 WEAK_P = 0.05
 #: J23, J27: gradient of a regulariser in a group over that of the prediction.
@@ -59,3 +59,6 @@ GENE_PRIOR = 0.95
 LABEL_SHORTCUT = 0.2
 #: J34: a loss that declares itself non-negative may be below zero by rounding only.
 NEGATIVE = -1e-6
+
+#: Verdicts that wait for a model that has learned are not given below this share of a method's own steps.
+MATURE = 0.5

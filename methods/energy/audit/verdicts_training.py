@@ -26,20 +26,23 @@ _WAITING = (LossName.PULL, LossName.PUSH)
 
 
 def cancellation(subject: Subject) -> Finding:
-    """J10: two losses with opposite gradients of comparable size in the encoder."""
-    worst, pair, at = 0.0, "", 0
+    """J10: two losses with opposite gradients of comparable size in the encoder, most of the time."""
+    seen: dict[tuple[LossName, LossName], list[float]] = {}
     for record in subject.watch.trail.gradients:
-        for (one, other), cosine in record.cosines.items():
-            sizes = [record.norms.get((name, Group.ENCODER), 0.0) for name in (one, other)]
-            whole = record.total.get(Group.ENCODER, 0.0)
-            if min(sizes) > COMPARABLE * max(*sizes, whole) and cosine < worst:
-                worst, pair, at = cosine, f"{one} and {other}", record.step
+        for pair, cosine in record.cosines.items():
+            sizes = [record.norms.get((name, Group.ENCODER), 0.0) for name in pair]
+            comparable = min(sizes) > COMPARABLE * max(*sizes, record.total.get(Group.ENCODER, 0.0))
+            seen.setdefault(pair, []).append(cosine if comparable else 0.0)
+    medians = {pair: float(np.median(values)) for pair, values in seen.items() if len(values) >= 3}
+    worst = min(medians, key=lambda pair: medians[pair], default=None)
+    cosine = 0.0 if worst is None else medians[worst]
+    names = "" if worst is None else f"{worst[0]} and {worst[1]}"
     return judged(
         "J10-cancellation",
-        worst < OPPOSED,
-        f"The gradients of {pair} in the encoder are opposite (cosine {worst:.2f} at step {at}).",
+        cosine < OPPOSED,
+        f"The gradients of {names} in the encoder are opposite (median cosine {cosine:.2f}).",
         "No two losses of comparable size cancel in the encoder.",
-        {"lowest_cosine": worst, "threshold": OPPOSED, "losses": pair or None},
+        {"lowest_median_cosine": cosine, "threshold": OPPOSED, "losses": names or None},
     )
 
 
