@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from . import (
+    cli_audit_faults,
     cli_episodes,
     cli_figures,
     cli_leaderboard,
@@ -32,6 +33,8 @@ app.command("run")(cli_run.run)
 app.add_typer(cli_tasks.app, name="tasks")
 app.add_typer(cli_methods.app, name="methods")
 app.command("check")(cli_methods.check)
+app.command("audit-faults")(cli_audit_faults.audit_faults)
+app.command("audit-monitors")(cli_audit_faults.audit_monitors)
 app.add_typer(cli_episodes.app, name="episodes")
 cli_leaderboard.app.command("figures")(cli_figures.figures)
 app.add_typer(cli_leaderboard.app, name="leaderboard")

@@ -33,5 +33,5 @@ class Finding:
     where: str = ""
 
 
-class AuditFailure(EpishotError):  # noqa: N818 (the name of the contract)
+class AuditFailure(EpishotError):
     """A check failed under `strict`; the text names the place."""

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 class Observer(Protocol):
     """Is shown every step; must leave the training's state, gradients and random streams as they are."""
 
-    def computed(
-        self, training: _Training, number: int, made: Forward, weighted: Mapping[LossName, Weighted]
-    ) -> None:
+    def computed(self, training: _Training, number: int, made: Forward, weighted: Mapping[LossName, Weighted]) -> None:
         """Losses of a step of stage `number` are computed, no gradient is taken yet."""
 
     def routed(self, training: _Training, number: int, optimiser: Optimizer) -> None:

@@ -35,8 +35,8 @@ from .one_energy import one_energy
 from .presence import presence
 from .snapshot import HELD_OUT, CellRows, Snapshot, take
 from .subject import Subject
-from .trace import trace
 from .thresholds import MATURE
+from .trace import trace
 from .training_monitors import gradient_rows, pace_rows, step_rows
 from .unknown_cell import support_reading, unknown_cell
 from .unobservable import UNOBSERVABLE
@@ -114,8 +114,9 @@ ALIGNMENT = (
     "checkpoint",
 )
 #: Verdicts that wait for a model that has learned.
-_LEARNED = frozenset({"J4-translation-drift", "J12-stall", "J20-student-mimicry", "J24-ranking-mismatch",
-                      "J25-over-compression"})
+_LEARNED = frozenset(
+    {"J4-translation-drift", "J12-stall", "J20-student-mimicry", "J24-ranking-mismatch", "J25-over-compression"}
+)
 #: Alignment checks that say the same as a failure of the list.
 _ALIASES = {"one-energy": "J19-branch-choice", "evaluation": "J28-prevalence"}
 
@@ -213,14 +214,13 @@ def _findings(subject: Subject, strict: bool, monitors: Path | None) -> Sequence
         if strict:
             _refuse(found[-1:])
     verdicts = [_matured(_guarded(check, subject), subject) for check in _VERDICTS]
-    for finding in list(found):
-        if finding.name in _ALIASES:
-            verdicts.append(replace(finding, name=_ALIASES[finding.name]))
+    verdicts += [replace(finding, name=_ALIASES[finding.name]) for finding in found if finding.name in _ALIASES]
     broken = [finding.name for finding in found if finding.outcome is Outcome.FAIL]
     gap = Finding(
         "J11-implementation-gap",
         Outcome.FAIL if broken else Outcome.PASS,
-        f"What was trained is not what was declared: {', '.join(broken)}." if broken
+        f"What was trained is not what was declared: {', '.join(broken)}."
+        if broken
         else "What was trained is what was declared.",
         {"failed_alignment_checks": len(broken), "threshold": 0},
     )

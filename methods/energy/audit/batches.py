@@ -30,7 +30,8 @@ def batches(watch: Watch) -> Finding:
         problems.append("A block names another cell than its rows come from")
     for record in steps:
         short = [
-            name for name, weight in record.wanted.items()
+            name
+            for name, weight in record.wanted.items()
             if weight and training.losses[name].cells > record.batch.distinct_cells
         ]
         if short:
@@ -58,5 +59,6 @@ def batches(watch: Watch) -> Finding:
         "positive_share": share,
         "support_share": float(np.mean(supports)) if supports else None,
     }
-    return verdict(NAME, problems, "Batches hold the cells their losses need; support and query share nothing.",
-                   evidence, where)
+    return verdict(
+        NAME, problems, "Batches hold the cells their losses need; support and query share nothing.", evidence, where
+    )

@@ -30,7 +30,16 @@ def bottleneck(subject: Subject) -> Finding:
         problems.append("The bottleneck still draws noise in evaluation")
     if sigma is not None and sigma < subject.declared.encoder.sigma_min - 1e-9:
         problems.append(f"A standard deviation of the bottleneck is {sigma:.3g}, below the declared floor")
-    evidence = {"training_difference": gaps[True], "evaluation_difference": gaps[False], "smallest_sigma": sigma,
-                "sigma_min": subject.declared.encoder.sigma_min}
-    return verdict("bottleneck", problems, "The bottleneck is stochastic in training and silent in evaluation.",
-                   evidence, place(wrapper))
+    evidence = {
+        "training_difference": gaps[True],
+        "evaluation_difference": gaps[False],
+        "smallest_sigma": sigma,
+        "sigma_min": subject.declared.encoder.sigma_min,
+    }
+    return verdict(
+        "bottleneck",
+        problems,
+        "The bottleneck is stochastic in training and silent in evaluation.",
+        evidence,
+        place(wrapper),
+    )

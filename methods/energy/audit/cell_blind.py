@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...audits.finding import Finding
+from ...base import PairTable
 from .subject import Subject
 from .thresholds import COMPANY_ERROR
 from .verdict import place, verdict
@@ -43,8 +44,12 @@ def cell_blind(subject: Subject) -> Finding:
     if gap > COMPANY_ERROR:
         problems.append(f"z or U of a pair changes by {gap:.2g} of its size with the other pairs of its batch")
         where = where or place(subject.model.encoder)
-    evidence = {"inputs_identical": int(same), "renamed_change": renamed, "company_change": gap,
-                "threshold": COMPANY_ERROR}
+    evidence = {
+        "inputs_identical": int(same),
+        "renamed_change": renamed,
+        "company_change": gap,
+        "threshold": COMPANY_ERROR,
+    }
     return verdict("cell-blind", problems, "z and U are functions of the pair alone.", evidence, where)
 
 
@@ -66,13 +71,13 @@ def identity_blind(subject: Subject) -> Finding:
     )
 
 
-def _moved(pairs: object) -> object:
+def _moved(pairs: PairTable) -> PairTable:
     changes = {}
     for name in ("gene", "element", "chrom", "enhancer_start", "enhancer_end", "tss"):
         value = getattr(pairs, name)
         if value is not None:
             changes[name] = (value[::-1] + 1_000_003).astype(value.dtype)
-    return replace(pairs, **changes)  # type: ignore[type-var]
+    return replace(pairs, **changes)
 
 
 def _identical(one: Tensor | None, two: Tensor | None) -> bool:

@@ -29,8 +29,10 @@ def checkpoint(subject: Subject) -> Finding:
         again.load(path)
         own, loaded = method.model.state_dict(), again.model.state_dict()
         different = [
-            name for name in sorted(own.keys() | loaded.keys())
-            if name not in own or name not in loaded
+            name
+            for name in sorted(own.keys() | loaded.keys())
+            if name not in own
+            or name not in loaded
             or not torch.equal(torch.nan_to_num(own[name]), torch.nan_to_num(loaded[name]))
         ]
         gap = float(np.abs(again.score(supports, subject.held.query, subject.held.cell_table) - before).max())
@@ -49,8 +51,13 @@ def checkpoint(subject: Subject) -> Finding:
                 problems.append(f"A file with a {kind} tensor is loaded without complaint")
             method.save(path)
     evidence = {"different_tensors": len(different), "score_change": gap, "spoilt_files_refused": refused, "of": 2}
-    return verdict("checkpoint", problems, "A loaded copy is the same model, and spoilt files are refused.",
-                   evidence, f"{place(method)}.load")
+    return verdict(
+        "checkpoint",
+        problems,
+        "A loaded copy is the same model, and spoilt files are refused.",
+        evidence,
+        f"{place(method)}.load",
+    )
 
 
 def _fresh(method: EnergyMethod) -> EnergyMethod:

@@ -48,8 +48,12 @@ def configuration(watch: Watch) -> Finding:
     strange = watch.trail.decayed - {Group.ENCODER}
     if strange:
         problems.append(f"Weight decay belongs to the encoder alone and is on {', '.join(sorted(strange))}")
-    evidence = {"hash": manifest_hash(found), "declared_hash": manifest_hash(wanted), "largest_weight_error": worst,
-                "threshold": WEIGHT_ERROR}
+    evidence: dict[str, float | int | str | None] = {
+        "hash": manifest_hash(found),
+        "declared_hash": manifest_hash(wanted),
+        "largest_weight_error": worst,
+        "threshold": WEIGHT_ERROR,
+    }
     return verdict(NAME, problems, "Live objects and applied loss weights are the declared ones.", evidence, where)
 
 
@@ -60,7 +64,8 @@ def manifest_hash(manifest: Manifest) -> str:
 
 def declared_manifest(config: EnergyConfig) -> Manifest:
     """What the configuration says of parts, sampler, temperature, losses, fusion and stages."""
-    temperature, out = config.temperature, {}
+    temperature = config.temperature
+    out: Manifest = {}
     out |= {f"part {part.path}": part.kind.__name__ for part in declared_parts(config)}
     out |= {
         "sampler": SAMPLERS[config.sampler.kind].__name__,
@@ -81,7 +86,8 @@ def declared_manifest(config: EnergyConfig) -> Manifest:
 
 def live_manifest(training: _Training) -> Manifest:
     """The same, read from the objects that train."""
-    model, out = training.model, {}
+    model = training.model
+    out: Manifest = {}
     for part in declared_parts(model.config):
         module = part.of(model)
         out[f"part {part.path}"] = None if module is None else type(module).__name__

@@ -56,8 +56,9 @@ def evaluation(subject: Subject) -> Finding:
                     f"Early stopping evaluated {own.size} rows at prevalence {own.mean():.3f} where the cell has "
                     f"{natural.size} at {natural.mean():.3f}"
                 )
-        again = np.mean([average_precision_score(one.label[one.cell == c], one.score[one.cell == c])
-                         for c in np.unique(one.cell)])
+        again = np.mean(
+            [average_precision_score(one.label[one.cell == c], one.score[one.cell == c]) for c in np.unique(one.cell)]
+        )
         error = max(error, abs(float(again) - one.value))
     if error > 1e-6:
         problems.append(f"The score of early stopping differs by {error:.2g} from the average precision of its rows")
@@ -66,6 +67,11 @@ def evaluation(subject: Subject) -> Finding:
     seen = sum(int(np.isin(labels.cell[rows], training.validation).sum()) for rows in training.rows.values())
     if seen:
         problems.append(f"{seen} rows of the validation cells are trained on")
-    evidence = {"evaluations": len(subject.evaluations), "largest_prevalence_shift": worst, "value_error": error,
-                "threshold": PREVALENCE_ERROR, "validation_rows_in_training": seen}
+    evidence = {
+        "evaluations": len(subject.evaluations),
+        "largest_prevalence_shift": worst,
+        "value_error": error,
+        "threshold": PREVALENCE_ERROR,
+        "validation_rows_in_training": seen,
+    }
     return verdict("evaluation", problems, "Early stopping looks at whole held-out training cells.", evidence, _PLACE)

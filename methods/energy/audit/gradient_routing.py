@@ -46,10 +46,15 @@ def routing(watch: Watch) -> Finding:
                     f"losses that may reach it (step {record.step})"
                 )
                 where = where or "methods/energy/routing.py route"
-    evidence = {"watched_steps": len(watch.trail.gradients), "largest_forbidden_norm": strayed,
-                "largest_relative_error": worst, "threshold": ROUTING_ERROR}
-    return verdict("routing", problems, "Every loss reaches the groups that the table allows and no other.",
-                   evidence, where)
+    evidence = {
+        "watched_steps": len(watch.trail.gradients),
+        "largest_forbidden_norm": strayed,
+        "largest_relative_error": worst,
+        "threshold": ROUTING_ERROR,
+    }
+    return verdict(
+        "routing", problems, "Every loss reaches the groups that the table allows and no other.", evidence, where
+    )
 
 
 def gradient_share(watch: Watch) -> Finding:
@@ -77,9 +82,7 @@ def gradient_share(watch: Watch) -> Finding:
             continue
         problems.append(f"No gradient reached the part {part.path} in {len(watch.trail.steps)} steps")
         where = where or place(module)
-    idle = sorted(
-        group for group, own in training.groups().items() if own and group not in watch.trail.optimised
-    )
+    idle = sorted(group for group, own in training.groups().items() if own and group not in watch.trail.optimised)
     if idle:
         problems.append(f"The optimiser never held the parameters of {', '.join(idle)}")
     evidence: dict[str, float | int | str | None] = {}

@@ -32,8 +32,10 @@ def raw_gradients(value: Tensor, groups: Mapping[Group, Sequence[nn.Parameter]],
     arrived = [(out, g) for (out, _), g in zip(behind, found[len(flat) :], strict=True) if g is not None]
     encoder = list(groups.get(Group.ENCODER, ()))
     chromatin = list(groups.get(Group.CHROMATIN, ()))
-    inner = [*((Group.ENCODER, i, p) for i, p in enumerate(encoder)),
-             *((Group.CHROMATIN, i, p) for i, p in enumerate(chromatin))]
+    inner = [
+        *((Group.ENCODER, i, p) for i, p in enumerate(encoder)),
+        *((Group.CHROMATIN, i, p) for i, p in enumerate(chromatin)),
+    ]
     if arrived and inner:
         through = torch.autograd.grad(
             [out for out, _ in arrived],

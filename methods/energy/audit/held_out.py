@@ -79,8 +79,8 @@ def hold_out(train: TrainTable, rng: np.random.Generator, *, transductive: bool)
     if seen:
         return train, held
     rest = np.flatnonzero(train.cell != chosen)
-    cells, code = np.unique(train.cell[rest], return_inverse=True)
-    return TrainTable(train.pairs.take(rest), train.label[rest], code.astype(np.int32), cells.size), held
+    cells, place = np.unique(train.cell[rest], return_inverse=True)
+    return TrainTable(train.pairs.take(rest), train.label[rest], place.astype(np.int32), cells.size), held
 
 
 def _divided(pairs: PairTable, label: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -29,8 +29,13 @@ def one_energy(subject: Subject) -> Finding:
                 f"energy of the live parts, off by {per_support.max():.2g}"
             )
     evidence = {**gaps, "threshold": REPLAY_ERROR}
-    return verdict("one-energy", problems, "Every score is the energy that was trained, with the student's reading.",
-                   evidence, place(subject.method))
+    return verdict(
+        "one-energy",
+        problems,
+        "Every score is the energy that was trained, with the student's reading.",
+        evidence,
+        place(subject.method),
+    )
 
 
 def replayed(subject: Subject, supports: Supports) -> np.ndarray:

@@ -36,7 +36,8 @@ class Subject:
 
     Attributes:
         method: fitted on `train`. declared: its configuration before training. held: the cell it is asked about.
-        watch: records of the training. seed, budget: of its context. monitors, snapshots: of the training. evaluations: of early stopping.
+        watch: records of the training. seed, budget: of its context.
+        monitors, snapshots: of the training. evaluations: of early stopping.
     """
 
     method: EnergyMethod

@@ -43,8 +43,10 @@ def trace(subject: Subject) -> Finding:
             with _perturbed(module):
                 moved = float(np.abs(subject.score(supports) - before).max())
             if moved > 0:
-                problems.append(f"The prediction for an unseen cell changes by {moved:.2g} with {part.path}, "
-                                "which may not speak there")
+                problems.append(
+                    f"The prediction for an unseen cell changes by {moved:.2g} with {part.path}, "
+                    "which may not speak there"
+                )
                 where = where or place(module)
             if part.path.startswith("teacher") and environment.fusion > 0:
                 with _perturbed(module):
@@ -102,9 +104,7 @@ def _parameter_effects(subject: Subject) -> dict[str, float]:
         environment = model._environment(torch.stack(rows), None)
         natural, temperature = model._split(environment)
         logits = subject.coupled(encoded, natural, temperature)
-    return {
-        name: float((logits[place + 1] - logits[0]).abs().max()) for place, name in enumerate(model.coupling.names)
-    }
+    return {name: float((logits[place + 1] - logits[0]).abs().max()) for place, name in enumerate(model.coupling.names)}
 
 
 def _known_scores(subject: Subject) -> np.ndarray:

@@ -35,8 +35,13 @@ def unknown_cell(subject: Subject) -> Finding:
             where = where or place(reader.estimator)
     if not asked:
         return not_evaluable("unknown-cell", "no part of this model knows cells by id and must refuse others.")
-    return verdict("unknown-cell", problems, "Readers by id refuse a cell that they do not know.",
-                   {"asked": asked, "answered": len(problems)}, where)
+    return verdict(
+        "unknown-cell",
+        problems,
+        "Readers by id refuse a cell that they do not know.",
+        {"asked": asked, "answered": len(problems)},
+        where,
+    )
 
 
 def support_reading(subject: Subject) -> Finding:
@@ -60,23 +65,36 @@ def support_reading(subject: Subject) -> Finding:
     flip = read(rows._replace(label=1 - label, labelled=hidden))
     padded = rows._replace(present=there, label=label, labelled=~hidden)
     clean = read(padded)
-    noise = padded._replace(potential=padded.potential.masked_fill(~there, 7.0),
-                            latent=padded.latent.masked_fill(~there.unsqueeze(-1), 7.0),
-                            hidden=padded.hidden.masked_fill(~there.unsqueeze(-1), 7.0),
-                            base=padded.base.masked_fill(~there, 7.0))
+    noise = padded._replace(
+        potential=padded.potential.masked_fill(~there, 7.0),
+        latent=padded.latent.masked_fill(~there.unsqueeze(-1), 7.0),
+        hidden=padded.hidden.masked_fill(~there.unsqueeze(-1), 7.0),
+        base=padded.base.masked_fill(~there, 7.0),
+    )
     dirty = read(noise)
     order = torch.arange(k - 1, -1, -1)
     whole = rows._replace(label=label, labelled=~hidden)
-    turned = whole._replace(**{name: getattr(whole, name)[:, order]
-                               for name in ("potential", "latent", "hidden", "base", "label", "present")})
+    turned = whole._replace(
+        **{
+            name: getattr(whole, name)[:, order]
+            for name in ("potential", "latent", "hidden", "base", "label", "present")
+        }
+    )
     gaps = {"hidden_labels": _gap(hide, flip), "padding": _gap(clean, dirty), "order": _gap(read(whole), read(turned))}
-    texts = {"hidden_labels": "Labels that are hidden change the reading of a support",
-             "padding": "Empty slots of a support change its reading",
-             "order": "The order of a support's rows changes its reading"}
+    texts = {
+        "hidden_labels": "Labels that are hidden change the reading of a support",
+        "padding": "Empty slots of a support change its reading",
+        "order": "The order of a support's rows changes its reading",
+    }
     limits = {"hidden_labels": 0.0, "padding": 1e-9, "order": 1e-7}
     problems = [f"{texts[name]} by {gap:.2g}" for name, gap in gaps.items() if gap > limits[name]]
-    return verdict("support-reading", problems, "Of a support only shown labels and present rows are read.",
-                   {f"change_{name}": gap for name, gap in gaps.items()}, place(subject.model.student.estimator))
+    return verdict(
+        "support-reading",
+        problems,
+        "Of a support only shown labels and present rows are read.",
+        {f"change_{name}": gap for name, gap in gaps.items()},
+        place(subject.model.student.estimator),
+    )
 
 
 def _gap(one: torch.Tensor, two: torch.Tensor) -> float:

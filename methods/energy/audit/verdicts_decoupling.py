@@ -32,10 +32,14 @@ def pseudo_decoupling(subject: Subject) -> Finding:
         told > CELL_INFORMATION and ratio < ENVIRONMENT_RATIO,
         f"z tells {told:.0%} of which cell a pair is from while the environment hardly differs between cells.",
         "z does not stand in for an environment that says nothing.",
-        {"cell_information": told, "threshold": CELL_INFORMATION, "environment_ratio": ratio,
-         "ratio_threshold": ENVIRONMENT_RATIO,
-         "probe_accuracy": subject.monitors.last("cell-probe-accuracy"),
-         "majority": subject.monitors.last("cell-majority")},
+        {
+            "cell_information": told,
+            "threshold": CELL_INFORMATION,
+            "environment_ratio": ratio,
+            "ratio_threshold": ENVIRONMENT_RATIO,
+            "probe_accuracy": subject.monitors.last("cell-probe-accuracy"),
+            "majority": subject.monitors.last("cell-majority"),
+        },
     )
 
 
@@ -52,8 +56,11 @@ def constant_environment(subject: Subject) -> Finding:
         spread < CONSTANT_ENVIRONMENT,
         "The environment is the same for every cell and every support.",
         "The environment differs between supports.",
-        {"largest_sd_of_a_parameter": spread, "threshold": CONSTANT_ENVIRONMENT,
-         "environment_variance": subject.monitors.last("environment-variance")},
+        {
+            "largest_sd_of_a_parameter": spread,
+            "threshold": CONSTANT_ENVIRONMENT,
+            "environment_variance": subject.monitors.last("environment-variance"),
+        },
         place(subject.model.student.estimator),
     )
 
@@ -86,8 +93,12 @@ def role_swap(subject: Subject) -> Finding:
         if between > U_BETWEEN
         else "The interaction of pair and cell is the same in every cell, so it codes the pair.",
         "U varies within cells and the environment between them.",
-        {"u_between_share": between, "threshold": U_BETWEEN, "common_interaction": common,
-         "interaction_threshold": COMMON_INTERACTION},
+        {
+            "u_between_share": between,
+            "threshold": U_BETWEEN,
+            "common_interaction": common,
+            "interaction_threshold": COMMON_INTERACTION,
+        },
     )
 
 
@@ -100,8 +111,13 @@ def nonlinear_dependence(subject: Subject) -> Finding:
         linear < LINEAR_LOW and curved - linear > NONLINEAR and p < 0.05,
         f"Linear probes find {linear:.0%} of the cell in z, quadratic ones {curved:.0%}.",
         "Quadratic probes find no more of the cell in z than linear ones.",
-        {"linear": linear, "quadratic": curved, "hsic": subject.monitors.last("hsic"), "hsic_p": p,
-         "threshold": NONLINEAR},
+        {
+            "linear": linear,
+            "quadratic": curved,
+            "hsic": subject.monitors.last("hsic"),
+            "hsic_p": p,
+            "threshold": NONLINEAR,
+        },
     )
 
 
@@ -119,8 +135,13 @@ def student_mimicry(subject: Subject) -> Finding:
         mimicry > MIMICRY and spread < MIMICRY_SPREAD,
         f"The student's words vary {spread:.1%} as much as the teacher's and are no nearer to a cell's own.",
         "The student tells cells apart.",
-        {"mimicry": mimicry, "threshold": MIMICRY, "spread": spread, "spread_threshold": MIMICRY_SPREAD,
-         "discriminability": subject.monitors.last("student-discriminability")},
+        {
+            "mimicry": mimicry,
+            "threshold": MIMICRY,
+            "spread": spread,
+            "spread_threshold": MIMICRY_SPREAD,
+            "discriminability": subject.monitors.last("student-discriminability"),
+        },
         place(subject.model.student.estimator),
     )
 

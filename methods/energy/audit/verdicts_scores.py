@@ -40,8 +40,13 @@ def temperature_limits(subject: Subject) -> Finding:
         if outside
         else f"T fell to its bound with {saturated:.0%} of the probabilities saturated.",
         "T stayed inside its bounds.",
-        {"lowest": low, "highest": high, "declared_low": declared.low, "declared_high": declared.high,
-         "saturation": saturated},
+        {
+            "lowest": low,
+            "highest": high,
+            "declared_low": declared.low,
+            "declared_high": declared.high,
+            "saturation": saturated,
+        },
         place(subject.model.temperature),
     )
 
@@ -70,8 +75,13 @@ def overfit(subject: Subject) -> Finding:
         train > OVERFIT_TRAIN and train - held > GAP,
         f"AUPR at equal prevalence is {train:.2f} in training cells and {held:.2f} in an unseen one.",
         "Training cells are not fitted far beyond an unseen one.",
-        {"train_aupr": train, "held_out_aupr": held, "gap_threshold": GAP, "train_threshold": OVERFIT_TRAIN,
-         "parameters_per_row": subject.model_parameters / max(1, subject.train.pairs.n)},
+        {
+            "train_aupr": train,
+            "held_out_aupr": held,
+            "gap_threshold": GAP,
+            "train_threshold": OVERFIT_TRAIN,
+            "parameters_per_row": subject.model_parameters / max(1, subject.train.pairs.n),
+        },
     )
 
 
@@ -87,16 +97,25 @@ def inflated_training(subject: Subject) -> Finding:
         train - held > GAP and corrected < NEAR_RANDOM,
         f"AUPR at equal prevalence is {train:.2f} in training and the unseen cell is ranked near chance.",
         "A good ranking in training is not near chance elsewhere.",
-        {"train_aupr": train, "held_out_aupr": held, "held_out_corrected": corrected, "gap_threshold": GAP,
-         "near_random": NEAR_RANDOM},
+        {
+            "train_aupr": train,
+            "held_out_aupr": held,
+            "held_out_corrected": corrected,
+            "gap_threshold": GAP,
+            "near_random": NEAR_RANDOM,
+        },
     )
 
 
 def constant_energy(subject: Subject) -> Finding:
     """J17: many objectives on the encoder and a U that hardly varies."""
     sd = float(np.mean(list(subject.monitors.cells("u-sd").values())))
-    names = {name for record in subject.watch.trail.gradients for (name, group), size in record.norms.items()
-             if group == "encoder" and size > 0}
+    names = {
+        name
+        for record in subject.watch.trail.gradients
+        for (name, group), size in record.norms.items()
+        if group == "encoder" and size > 0
+    }
     return judged(
         "J17-constant-energy",
         sd < CONSTANT_U and len(names) >= MANY_LOSSES,
@@ -135,7 +154,12 @@ def ranking_mismatch(subject: Subject) -> Finding:
         fall > MISMATCH and loss[-1] < loss[best],
         f"The held-out ranking fell by {fall:.2f} from its best while the held-out loss went on falling.",
         "Loss and ranking of an unseen cell agree.",
-        {"fall_of_aupr": fall, "threshold": MISMATCH, "loss_at_best": float(loss[best]), "loss_at_end": float(loss[-1])},
+        {
+            "fall_of_aupr": fall,
+            "threshold": MISMATCH,
+            "loss_at_best": float(loss[best]),
+            "loss_at_end": float(loss[-1]),
+        },
     )
 
 
@@ -189,8 +213,13 @@ def label_shortcut(subject: Subject) -> Finding:
         single > 0 or told > LABEL_SHORTCUT,
         f"{single} training cells hold one class only." if single else f"The cell alone tells {told:.0%} of the label.",
         "Which cell a pair is from tells little of its label.",
-        {"one_class_cells": single, "told_by_cell": told, "threshold": LABEL_SHORTCUT,
-         "lowest_prevalence": float(shares.min()), "highest_prevalence": float(shares.max())},
+        {
+            "one_class_cells": single,
+            "told_by_cell": told,
+            "threshold": LABEL_SHORTCUT,
+            "lowest_prevalence": float(shares.min()),
+            "highest_prevalence": float(shares.max()),
+        },
     )
 
 

@@ -55,7 +55,8 @@ def stall(subject: Subject) -> Finding:
         values = [r.losses[loss] for r in records if loss in r.losses]
         if len(values) >= 8:
             part = max(2, len(values) // 5)
-            drops[loss] = (np.mean(values[:part]) - np.mean(values[-part:])) / max(abs(np.mean(values[:part])), 1e-12)
+            early, late = float(np.mean(values[:part])), float(np.mean(values[-part:]))
+            drops[loss] = (early - late) / max(abs(early), 1e-12)
             break
     if not drops:
         return not_evaluable(name, "too few steps to see a loss fall.")

@@ -61,9 +61,7 @@ class Watch:
         self._place = (-1, -1)
         self._parts = declared_parts(config)
 
-    def computed(
-        self, training: _Training, number: int, made: Forward, weighted: Mapping[LossName, Weighted]
-    ) -> None:
+    def computed(self, training: _Training, number: int, made: Forward, weighted: Mapping[LossName, Weighted]) -> None:
         """Record the step; at the first, middle and last of a stage take the losses' gradients apart."""
         if self.training is None:
             self._begin(training)
@@ -76,9 +74,7 @@ class Watch:
         if self._watched(training, number):
             groups = training.groups()
             with _aside(training):
-                found = measure(
-                    weighted, groups, made.boundary, small=training.config.optimiser.small, frozen=frozen
-                )
+                found = measure(weighted, groups, made.boundary, small=training.config.optimiser.small, frozen=frozen)
                 strayed = self._strayed(training, number, made, groups)
                 if self.trail.cell_blind is None and Group.ENCODER not in frozen:
                     self.trail.cell_blind = _renamed(training, number, made)
@@ -150,9 +146,7 @@ class Watch:
         steps = training.context.steps(training.config.stages[number].steps)
         return self._place[1] in {0, steps // 2, steps - 1}
 
-    def _record(
-        self, training: _Training, number: int, made: Forward, weighted: Mapping[LossName, Weighted]
-    ) -> None:
+    def _record(self, training: _Training, number: int, made: Forward, weighted: Mapping[LossName, Weighted]) -> None:
         stage = self.config.stages[number]
         progress = training.done / max(1, training.total - 1)
         wanted = {
@@ -165,9 +159,7 @@ class Watch:
             applied[name] = float(own.value.detach()) / raw if abs(raw) > _TINY else wanted.get(name, 0.0)
         found, overlap = measure_batch(made.batch, self.labels)
         self.trail.steps.append(
-            StepRecord(
-                training.done, stage.name, stage.phase, dict(self._raw), wanted, applied, found, *overlap
-            )
+            StepRecord(training.done, stage.name, stage.phase, dict(self._raw), wanted, applied, found, *overlap)
         )
         self._raw = {}
         self._factors = {} if training.balance is None else dict(training.balance.factors)
@@ -206,11 +198,13 @@ def _renamed(training: _Training, number: int, made: Forward) -> float:
     cells, stage = training.model.n_cells, training.config.stages[number]
     seen = []
     batch = made.batch
-    other = batch._replace(**{
-        name: (getattr(batch, name) + 1) % cells * (getattr(batch, name) != UNKNOWN)
-        + UNKNOWN * (getattr(batch, name) == UNKNOWN)
-        for name in ("cell", "source")
-    })
+    other = batch._replace(
+        **{
+            name: (getattr(batch, name) + 1) % cells * (getattr(batch, name) != UNKNOWN)
+            + UNKNOWN * (getattr(batch, name) == UNKNOWN)
+            for name in ("cell", "source")
+        }
+    )
     streams = _dropout_streams(training)
     for drawn, cell in ((batch, training.data.cell), (other, (training.data.cell + 1) % cells)):
         torch.manual_seed(0)

@@ -58,11 +58,26 @@ def _pseudo_cell(train: TrainTable) -> TrainTable:
 
 FAULTS = (
     Fault("support-overlaps-query", "support and query are drawn from the same rows", ("batches",), _overlapping),
-    Fault("single-cell-contrast", "a contrast between cells sees one cell at a time", ("batches",), _single_cell,
-          EnergyContrastive, {"sampler": {"kind": "cell_batch"}}),
-    Fault("resampled-evaluation", "early stopping is scored on a stream that is half positive", ("evaluation",),
-          _resampled, options={"stopping": {"cells": 1, "every": 10}}),
-    Fault("mixed-supports", "supports are drawn from all cells at once", ("J13-mixed-context",),
-          options={"sampler": {"mixed_support": True}}),
+    Fault(
+        "single-cell-contrast",
+        "a contrast between cells sees one cell at a time",
+        ("batches",),
+        _single_cell,
+        EnergyContrastive,
+        {"sampler": {"kind": "cell_batch"}},
+    ),
+    Fault(
+        "resampled-evaluation",
+        "early stopping is scored on a stream that is half positive",
+        ("evaluation",),
+        _resampled,
+        options={"stopping": {"cells": 1, "every": 10}},
+    ),
+    Fault(
+        "mixed-supports",
+        "supports are drawn from all cells at once",
+        ("J13-mixed-context",),
+        options={"sampler": {"mixed_support": True}},
+    ),
     Fault("pseudo-cell", "a training cell holds negatives only", ("J32-label-shortcut",), table=_pseudo_cell),
 )

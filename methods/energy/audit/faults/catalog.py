@@ -18,10 +18,18 @@ from . import batches, cell_side, inference, losses, pair_side
 from .fault import Fault
 
 FAULTS: tuple[Fault, ...] = (
-    *pair_side.FAULTS, *cell_side.FAULTS, *losses.FAULTS, *batches.FAULTS, *inference.FAULTS,
+    *pair_side.FAULTS,
+    *cell_side.FAULTS,
+    *losses.FAULTS,
+    *batches.FAULTS,
+    *inference.FAULTS,
 )
 HEALTHY: tuple[type[EnergyMethod], ...] = (
-    EnergyAdditive, EnergyCmdn, EnergyTeacherStudent, EnergyBilinear, EnergyPlatt,
+    EnergyAdditive,
+    EnergyCmdn,
+    EnergyTeacherStudent,
+    EnergyBilinear,
+    EnergyPlatt,
 )
 NEGATIVE: tuple[tuple[type[EnergyMethod], tuple[str, ...]], ...] = (
     (EnergyLegacy, ("J18-absent-at-inference", "J22-id-environment")),

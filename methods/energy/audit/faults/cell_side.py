@@ -69,7 +69,7 @@ def _teacher_at_test(train: TrainTable) -> AbstractContextManager[None]:
         if self.training or self.teacher is None:
             return found
         codes = torch.arange(self.n_cells)
-        few = SupportRows(*(None if v is None else v[:1].expand(self.n_cells, *v.shape[1:]) for v in support))
+        few = SupportRows._make(None if v is None else v[:1].expand(self.n_cells, *v.shape[1:]) for v in support)
         said = self.read_teacher(few, CellFacts(codes, None)).parameters.mean(0)
         return found._replace(parameters=0.5 * (found.parameters + said))
 
@@ -119,23 +119,53 @@ def _hidden_labels(train: TrainTable) -> AbstractContextManager[None]:
 
 
 FAULTS = (
-    Fault("psi-detached", "the environment's embedding is detached before its parameters", ("gradient-share",),
-          _detached_student),
+    Fault(
+        "psi-detached",
+        "the environment's embedding is detached before its parameters",
+        ("gradient-share",),
+        _detached_student,
+    ),
     Fault("m-constant", "M is 1 in every cell", ("trace",), _constant_slope, EnergyCmdn),
-    Fault("environment-constant", "student and teacher say the same of every cell",
-          ("trace", "J2-constant-environment"), _constant_environment),
-    Fault("student-mimics", "the student hardly leaves the mean of all cells", ("J20-student-mimicry",), _mimic,
-          budget=4.0),
-    Fault("r-zero-at-test", "an unseen cell is scored without its environment",
-          ("one-energy", "trace", "J18-absent-at-inference"), _zero_at_test),
-    Fault("teacher-at-test", "the mean of the teacher's words speaks for an unseen cell", ("one-energy", "trace"),
-          _teacher_at_test),
-    Fault("opportunist-in-prediction", "the opportunist's reading is averaged in", ("one-energy", "trace"),
-          _opportunist_speaks, EnergyTeacherStudent),
-    Fault("dead-competition", "the opportunist is the student under another name",
-          ("gradient-share", "J15-dead-competition"), _opportunist_is_student, EnergyTeacherStudent),
-    Fault("temperature-to-zero", "T is a hundredth of what it should be", ("J3-temperature", "J26-saturation"),
-          _cold),
+    Fault(
+        "environment-constant",
+        "student and teacher say the same of every cell",
+        ("trace", "J2-constant-environment"),
+        _constant_environment,
+    ),
+    Fault(
+        "student-mimics",
+        "the student hardly leaves the mean of all cells",
+        ("J20-student-mimicry",),
+        _mimic,
+        budget=4.0,
+    ),
+    Fault(
+        "r-zero-at-test",
+        "an unseen cell is scored without its environment",
+        ("one-energy", "trace", "J18-absent-at-inference"),
+        _zero_at_test,
+    ),
+    Fault(
+        "teacher-at-test",
+        "the mean of the teacher's words speaks for an unseen cell",
+        ("one-energy", "trace"),
+        _teacher_at_test,
+    ),
+    Fault(
+        "opportunist-in-prediction",
+        "the opportunist's reading is averaged in",
+        ("one-energy", "trace"),
+        _opportunist_speaks,
+        EnergyTeacherStudent,
+    ),
+    Fault(
+        "dead-competition",
+        "the opportunist is the student under another name",
+        ("gradient-share", "J15-dead-competition"),
+        _opportunist_is_student,
+        EnergyTeacherStudent,
+    ),
+    Fault("temperature-to-zero", "T is a hundredth of what it should be", ("J3-temperature", "J26-saturation"), _cold),
     Fault("id-to-other", "the id table answers unknown cells with its last row", ("unknown-cell",), _other_row),
     Fault("hidden-labels-read", "labels of unlabelled supports are read", ("support-reading",), _hidden_labels),
 )

@@ -58,10 +58,25 @@ def _other_temperature(train: TrainTable) -> AbstractContextManager[None]:
 
 
 FAULTS = (
-    Fault("branch-on-test-labels", "a cell is scored by the branch with the highest test AUPR",
-          ("one-energy", "J19-branch-choice"), _branch_on_labels, EnergyBilinear, budget=2.0),
-    Fault("checkpoint-partly-loaded", "weights that do not fit are left out without a word", ("checkpoint",),
-          _partly_loaded),
-    Fault("another-energy-at-test", "scores are divided by a temperature that training does not have",
-          ("one-energy",), _other_temperature, EnergyAdditive),
+    Fault(
+        "branch-on-test-labels",
+        "a cell is scored by the branch with the highest test AUPR",
+        ("one-energy", "J19-branch-choice"),
+        _branch_on_labels,
+        EnergyBilinear,
+        budget=2.0,
+    ),
+    Fault(
+        "checkpoint-partly-loaded",
+        "weights that do not fit are left out without a word",
+        ("checkpoint",),
+        _partly_loaded,
+    ),
+    Fault(
+        "another-energy-at-test",
+        "scores are divided by a temperature that training does not have",
+        ("one-energy",),
+        _other_temperature,
+        EnergyAdditive,
+    ),
 )

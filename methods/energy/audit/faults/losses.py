@@ -123,24 +123,58 @@ def _decay_everywhere(train: TrainTable) -> AbstractContextManager[None]:
 
 
 FAULTS = (
-    Fault("distillation-reaches-u", "distillation declares the encoder and pulls at U", ("routing",),
-          _distill_reaches_u),
-    Fault("open-routes", "every loss reaches every group, whatever it declares", ("routing",), _open_routes,
-          EnergyTeacherStudent),
-    Fault("weight-not-applied", "the ranking loss is printed with 0.5 and applied with 0.05", ("configuration",),
-          _printed_weight),
-    Fault("loss-skipped", "distillation is configured and never computed", ("configuration", "gradient-share"),
-          _skipped_loss),
+    Fault(
+        "distillation-reaches-u", "distillation declares the encoder and pulls at U", ("routing",), _distill_reaches_u
+    ),
+    Fault(
+        "open-routes",
+        "every loss reaches every group, whatever it declares",
+        ("routing",),
+        _open_routes,
+        EnergyTeacherStudent,
+    ),
+    Fault(
+        "weight-not-applied",
+        "the ranking loss is printed with 0.5 and applied with 0.05",
+        ("configuration",),
+        _printed_weight,
+    ),
+    Fault(
+        "loss-skipped",
+        "distillation is configured and never computed",
+        ("configuration", "gradient-share"),
+        _skipped_loss,
+    ),
     Fault("negative-loss", "a constant is taken off the likelihood", ("J34-negative-loss",), _negative),
-    Fault("cancelling-losses", "the ranking loss takes back half of what the likelihood does",
-          ("J10-cancellation",), _undone, EnergyBilinear),
-    Fault("suicidal-push", "the push maximises the opportunist's own loss",
-          ("J16-suicidal-push", "J34-negative-loss"), _suicidal, EnergyTeacherStudent,
-          {"losses": {"push": {"weight": 3.0}}}, budget=2.0),
-    Fault("student-not-optimised", "the optimiser does not hold the student's parameters", ("gradient-share",),
-          _optimiser_without_student),
-    Fault("decay-everywhere", "weight decay pulls resistances and temperature down", ("configuration",),
-          _decay_everywhere),
-    Fault("sparse-in-command", "sparsity weighs 100,000 times the preset's", ("J23-dominant-regulariser",),
-          options={"losses": {"sparse": {"weight": 100.0}}}),
+    Fault(
+        "cancelling-losses",
+        "the ranking loss takes back half of what the likelihood does",
+        ("J10-cancellation",),
+        _undone,
+        EnergyBilinear,
+    ),
+    Fault(
+        "suicidal-push",
+        "the push maximises the opportunist's own loss",
+        ("J16-suicidal-push", "J34-negative-loss"),
+        _suicidal,
+        EnergyTeacherStudent,
+        {"losses": {"push": {"weight": 3.0}}},
+        budget=2.0,
+    ),
+    Fault(
+        "student-not-optimised",
+        "the optimiser does not hold the student's parameters",
+        ("gradient-share",),
+        _optimiser_without_student,
+    ),
+    Fault(
+        "decay-everywhere", "weight decay pulls resistances and temperature down", ("configuration",), _decay_everywhere
+    ),
+    Fault(
+        "sparse-in-command",
+        "sparsity weighs 100,000 times the preset's",
+        ("J23-dominant-regulariser",),
+        options={"losses": {"sparse": {"weight": 100.0}}},
+    ),
 )
