@@ -10,6 +10,7 @@ import typer
 
 from . import (
     cli_audit,
+    cli_audit_faults,
     cli_episodes,
     cli_figures,
     cli_leaderboard,
@@ -34,6 +35,8 @@ app.add_typer(cli_tasks.app, name="tasks")
 app.add_typer(cli_methods.app, name="methods")
 app.command("check")(cli_methods.check)
 app.command("audit")(cli_audit.audit)
+app.command("audit-faults")(cli_audit_faults.audit_faults)
+app.command("audit-monitors")(cli_audit_faults.audit_monitors)
 app.add_typer(cli_episodes.app, name="episodes")
 cli_leaderboard.app.command("figures")(cli_figures.figures)
 app.add_typer(cli_leaderboard.app, name="leaderboard")

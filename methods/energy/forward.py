@@ -42,11 +42,12 @@ class Pool(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """A step and the boundary that its losses are routed over; `support` is what the student read."""
+    """A step and the boundary that its losses are routed over; `support` is what the student read of `batch`."""
 
     step: Step
     boundary: Boundary
     support: SupportRows | None
+    batch: EpisodeBatch
 
 
 def forward(
@@ -129,7 +130,7 @@ def forward(
         prototypes=_estimated(model.student, PrototypeKernel),
         nodes=_estimated(model.teacher, Teacher),
     )
-    return Forward(step, boundary, support)
+    return Forward(step, boundary, support, batch)
 
 
 def encode_pool(model: EnergyModel, data: TrainingData, rows: np.ndarray) -> Pool:

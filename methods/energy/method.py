@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -19,11 +19,15 @@ from .encoders.wrappers import ChromatinScale
 from .environments.cell_features import CellFeatures, cell_statistics
 from .forward import TrainingData
 from .model import CHUNK, EnergyModel, as_float64
+from .observing import Observer
 from .parts import CellFacts, Encoded, Environment, PairInputs
 from .samplers.base import UNKNOWN, TrainingLabels
 from .samplers.loci import locus_groups
 from .training import Trained, train_model
 from .weights import load_weights, read_header, read_probe, save_weights
+
+if TYPE_CHECKING:
+    from ..audits.finding import Finding
 
 #: Labelled rows of its own that a known cell is read from.
 _KNOWN_SUPPORT = 128
@@ -64,6 +68,8 @@ class EnergyMethod(Method):
     logits = True
     version = "3"
     preset: ClassVar[Mapping[str, object]] = {}
+    #: Watches the training of this object, for audits.
+    observer: Observer | None = None
 
     def __init__(self, **options: object) -> None:
         self._config = EnergyConfig.parse(_merged({"losses": _LOSSES, **self.preset}, options), where=self.name)
@@ -96,7 +102,7 @@ class EnergyMethod(Method):
             "observed": 0 if data.observed is None else data.observed.shape[1],
             "chromatin": 0 if data.chromatin is None else data.chromatin.shape[1],
         }
-        trained = train_model(data, labels, train.n_cells, self._config, context)
+        trained = train_model(data, labels, train.n_cells, self._config, context, self.observer)
         self._trained = trained._replace(model=as_float64(trained.model))
 
     def score(self, supports: Supports, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
@@ -170,6 +176,14 @@ class EnergyMethod(Method):
         model = load_weights(path, build, _answer)
         assert isinstance(model, EnergyModel)
         self._trained = Trained(model, {}, {})
+
+    def audit(
+        self, train: TrainTable, context: FitContext, *, strict: bool = False, monitors: Path | None = None
+    ) -> Sequence[Finding]:
+        """Train another object of this configuration under observation; see `audit_energy`."""
+        from .audit.audit import audit_energy
+
+        return audit_energy(self, train, context, strict=strict, monitors=monitors)
 
     @property
     def model(self) -> EnergyModel:

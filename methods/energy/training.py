@@ -28,6 +28,7 @@ from .losses.base import Sizes
 from .losses.build import build_losses, refuse_degenerate
 from .model import EnergyModel
 from .names import Group, LossName
+from .observing import Observer
 from .routing import Weighted, reach_of, route
 from .samplers.base import Sampler, TrainingLabels
 from .samplers.build import build_sampler
@@ -76,9 +77,14 @@ def _reproducible(seed: int) -> Iterator[None]:
 
 
 def train_model(
-    data: TrainingData, labels: TrainingLabels, n_cells: int, config: EnergyConfig, context: FitContext
+    data: TrainingData,
+    labels: TrainingLabels,
+    n_cells: int,
+    config: EnergyConfig,
+    context: FitContext,
+    observer: Observer | None = None,
 ) -> Trained:
-    """Train an energy model on the training cells; a function of its arguments only.
+    """Train an energy model on the training cells; a function of its arguments only, whoever observes.
 
     A loss that the configuration makes impossible is refused. One that only this table leaves without an object
     (no enhancer-gene pair in two training cells, for the loss `swap`) is left out and listed, so that a preset
@@ -88,11 +94,15 @@ def train_model(
         MethodError: no training cell holds both classes, or a loss is identically zero under the sampler.
     """
     with _reproducible(context.seed):
-        return _Training(data, labels, n_cells, config, context).run()
+        training = _Training(data, labels, n_cells, config, context)
+        training.observer = observer
+        return training.run()
 
 
 class _Training:
     """The state of one training: model, losses, samplers, optimiser."""
+
+    observer: Observer | None = None
 
     def __init__(
         self, data: TrainingData, labels: TrainingLabels, n_cells: int, config: EnergyConfig, context: FitContext
@@ -178,7 +188,11 @@ class _Training:
             self.model.train(pool is None)
             made = self._forward(sampler, stage, pool, active)
             weighted = self._weighted(active, made)
+            if self.observer is not None:
+                self.observer.computed(self, number, made, weighted)
             route(weighted, groups, made.boundary, small=self.config.optimiser.small, frozen=frozen)
+            if self.observer is not None:
+                self.observer.routed(self, number, optimiser)
             nn.utils.clip_grad_norm_([p for own in groups.values() for p in own], self.config.optimiser.clip)
             optimiser.step()
             schedule.step()
