@@ -52,8 +52,10 @@ class ContextFeatures:
             return cls()
         element, gene = train.pairs.column("element"), train.pairs.column("gene")
         numbers = range(features.shape[1])
-        of_promoter = tuple(f for f in numbers if _varies(features[:, f], train.cell, element))
-        of_element = tuple(f for f in numbers if _varies(features[:, f], train.cell, gene, train.pairs.column("tss")))
+        by_element = _joint(train.cell, element)
+        by_tss = _joint(_joint(train.cell, gene), train.pairs.column("tss"))
+        of_promoter = tuple(f for f in numbers if _varies(features[:, f], by_element))
+        of_element = tuple(f for f in numbers if _varies(features[:, f], by_tss))
         signals = [f for f, name in enumerate(context.feature_names) if "CTCF" in name and "overlap" not in name]
         at_element = next((f for f in signals if f not in of_promoter), None)
         at_promoter = next((f for f in signals if f not in of_element), None)
@@ -219,10 +221,14 @@ def _log_distance(pairs: PairTable) -> np.ndarray:
     return np.log10(np.maximum(distance, 1.0))
 
 
-def _varies(values: np.ndarray, *identities: np.ndarray) -> bool:
-    """Whether values differ within more than 1 % of the groups of equal identities."""
-    _, group = np.unique(np.column_stack(identities), axis=0, return_inverse=True)
-    group = group.ravel()
+def _joint(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(n,) codes, equal where both identities are."""
+    codes = [np.unique(identity, return_inverse=True)[1].astype(np.int64) for identity in (one, other)]
+    return np.unique(codes[0] * (codes[1].max(initial=0) + 1) + codes[1], return_inverse=True)[1]
+
+
+def _varies(values: np.ndarray, group: np.ndarray) -> bool:
+    """Whether values differ within more than 1 % of the groups."""
     low, high = np.full(group.max() + 1, np.inf), np.full(group.max() + 1, -np.inf)
     np.fmin.at(low, group, values)
     np.fmax.at(high, group, values)

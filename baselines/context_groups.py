@@ -36,11 +36,6 @@ class Groups:
         """(m,) number of listed rows in the asked row's group."""
         return np.bincount(self.listed, minlength=self.size)[self.asked].astype(np.float64)
 
-    def distinct(self, key: np.ndarray) -> np.ndarray:
-        """(m,) number of different keys among the listed rows of the group; `key` is (n,) integers."""
-        pairs = np.unique(np.column_stack([self.listed, key]), axis=0)
-        return np.bincount(pairs[:, 0], minlength=self.size)[self.asked].astype(np.float64)
-
     def total(self, values: np.ndarray) -> np.ndarray:
         """(m,) sum of the (n,) listed values of the group, NaN counting as 0."""
         return np.bincount(self.listed, weights=np.nan_to_num(values), minlength=self.size)[self.asked]
