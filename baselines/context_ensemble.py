@@ -34,6 +34,11 @@ class PooledTreesEnsemble(Method):
        element has a positive. The score is the kernel mean of r over neighbouring pairs (`bandwidth`), plus the
        mean of s - r over the training pairs, so that it stays near a logit.
 
+    The candidate named beforehand for `bengi`, at k = 0, with these settings, by leaving one training cell out on
+    fold 1 (no held-out cell was scored before): corrected AUPR of the inner cells .595 on the five pairs of
+    `epishot select`, .587 on those and their converses; without smoothing .573, without element_norm too .565, the
+    columns alone .544 (one booster of 100 rounds on rows, not pairs, .487, and without context .396).
+
     What differs from the reference trees of `pooled-trees-rank`: all of this; the boosting library is the same.
 
     Args:
