@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from . import (
+    cli_anchors,
     cli_episodes,
     cli_figures,
     cli_leaderboard,
@@ -34,6 +35,7 @@ app.add_typer(cli_methods.app, name="methods")
 app.command("check")(cli_methods.check)
 app.add_typer(cli_episodes.app, name="episodes")
 cli_leaderboard.app.command("figures")(cli_figures.figures)
+cli_leaderboard.app.command("anchors")(cli_anchors.anchors)
 app.add_typer(cli_leaderboard.app, name="leaderboard")
 app.command("publish")(cli_publish.publish)
 app.command("verify")(cli_publish.verify)
