@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from . import (
+    cli_anchors,
     cli_audit,
     cli_audit_faults,
     cli_episodes,
@@ -39,6 +40,7 @@ app.command("audit-faults")(cli_audit_faults.audit_faults)
 app.command("audit-monitors")(cli_audit_faults.audit_monitors)
 app.add_typer(cli_episodes.app, name="episodes")
 cli_leaderboard.app.command("figures")(cli_figures.figures)
+cli_leaderboard.app.command("anchors")(cli_anchors.anchors)
 app.add_typer(cli_leaderboard.app, name="leaderboard")
 app.command("publish")(cli_publish.publish)
 app.command("verify")(cli_publish.verify)

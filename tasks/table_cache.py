@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,14 +25,18 @@ _SHARED_CODE = ("parse", "problems", "schema", "validate", "table_cache")
 
 
 def cached_table(
-    card: TaskCard, manifest: Manifest, names: Iterable[str], builder: str, build: Callable[[], pa.Table]
+    card: TaskCard,
+    manifest: Manifest,
+    names: Iterable[str],
+    builder: str | Sequence[str],
+    build: Callable[[], pa.Table],
 ) -> pa.Table:
     """The table that `build()` makes, from the cache if it was made before.
 
     Args:
         card: the task card.
         manifest, names: the source files the table is built from.
-        builder: `__name__` of the module that builds it.
+        builder: `__name__` of the module, or of all modules, whose code builds it.
         build: makes the validated table; may raise `EpishotError`.
     """
     key = _key(card, manifest, names, builder)
@@ -44,11 +48,12 @@ def cached_table(
     return table
 
 
-def _key(card: TaskCard, manifest: Manifest, names: Iterable[str], builder: str) -> str:
+def _key(card: TaskCard, manifest: Manifest, names: Iterable[str], builder: str | Sequence[str]) -> str:
     digest = hashlib.sha256(f"{SCHEMA_VERSION}\n{card.model_dump_json()}\n".encode())
     for name in names:
         digest.update(f"{name} {manifest.file(name).sha256}\n".encode())
-    code = [Path(str(sys.modules[builder].__file__))]
+    builders = [builder] if isinstance(builder, str) else builder
+    code = [Path(str(sys.modules[name].__file__)) for name in builders]
     code += [Path(__file__).with_name(f"{name}.py") for name in _SHARED_CODE]
     for file in code:
         digest.update(file.read_bytes())

@@ -10,7 +10,9 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from epishot.tasks import bengi
+from epishot.tasks.bengi_transepi import TARGETS, bengi_transepi
 from epishot.tasks.errors import TableError
+from epishot.tasks.splits import Protocol, cell_splits
 from epishot.tasks.task import Task
 
 SMALL = bengi.Assay("bengi", "HiC", ("HeLa", "HMEC"), with_features=True, summary="small")
@@ -225,3 +227,22 @@ def test_the_same_pair_has_the_same_hi_c_label_with_and_without_features(tasks: 
     known = {row["pair_id"]: row for row in without.select(columns).to_pylist()}
     sample = np.random.default_rng(0).choice(len(with_features), 2000, replace=False)
     assert all(known[row["pair_id"]] == row for row in with_features.select(columns).take(sample).to_pylist())
+
+
+@pytest.mark.realdata
+def test_the_split_of_transepi_trains_on_gm12878_and_hela_alone(data_mirror: Path) -> None:
+    task = bengi_transepi()
+    rows = dict(zip(task.card.cells, np.bincount(task.columns.cell), strict=True))
+    assert rows == {
+        "GM12878.HiC": 48_907,
+        "GM12878.CTCF": 40_845,
+        "HeLa.HiC": 23_342,
+        "HeLa.CTCF": 12_135,
+        "HeLa.RNAPII": 2_926,
+        "HMEC": 22_305,
+        "IMR90": 14_736,
+        "NHEK": 15_402,
+    }
+    for split in cell_splits(task, Protocol.CELL_CHROM, TARGETS):
+        trained = {task.card.cells[code] for code in np.unique(task.columns.cell[split.train_rows])}
+        assert trained == set(rows) - set(TARGETS)
