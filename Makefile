@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo test lint format clean
+.PHONY: install demo test perf lint format clean
 
 install: .venv/installed
 
@@ -18,6 +18,12 @@ demo: install
 # Without learn2learn its tests are skipped by pytest alone; here they may not be.
 test: install .venv/learn2learn-0.2.0
 	EPISHOT_REQUIRE_LEARN2LEARN=1 $(BIN)/python -m pytest -q
+
+# Side by side with the peers, about five minutes: prints the table of ratios, and fails nothing.
+perf: install .venv/learn2learn-0.2.0
+	EPISHOT_PERFORMANCE=full EPISHOT_PERFORMANCE_JSON=ratios.json EPISHOT_REQUIRE_LEARN2LEARN=1 $(BIN)/python -m pytest \
+	  -q tests/performance -p no:cacheprovider --benchmark-disable-gc --benchmark-timer=time.process_time \
+	  --benchmark-json=benchmarks.json
 
 # Only tests need it: the C files of the release do not compile on Python >= 3.11, build_ext makes Cython write them
 # anew; --no-deps leaves out gym, torchvision and others that nothing here imports. The release also installs its own

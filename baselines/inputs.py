@@ -50,7 +50,11 @@ class RankedInputs:
         return self._scaled(_MATRIX.of_cell(pairs, cell_table))
 
     def _scaled(self, matrix: np.ndarray) -> Tensor:
-        scaled = (matrix - np.float32(0.5)) / np.float32(_RANK_SD)
-        scaled[:, -1] = (matrix[:, -1] - self.distance_mean) / self.distance_sd
+        """Scale a matrix that nobody else holds, in place: copies of millions of rows are what memory goes to."""
+        ranks, distance = matrix[:, :-1], matrix[:, -1]
+        ranks -= np.float32(0.5)
+        ranks /= np.float32(_RANK_SD)
+        distance -= np.float32(self.distance_mean)
+        distance /= np.float32(self.distance_sd)
         # An unknown value becomes the average one.
-        return torch.from_numpy(np.nan_to_num(scaled, copy=False, nan=0.0))
+        return torch.from_numpy(np.nan_to_num(matrix, copy=False, nan=0.0))

@@ -90,7 +90,7 @@ class MamlLearn2learn(Maml):
 
     The two give the same meta-gradients, hence nearly the same scores; this one shows that what `maml` does is
     MAML as others run it. The budget is equal in steps, not in time: tasks are adapted one after the other instead
-    of by `vmap`, so that a fit takes about one and a half times as long, and scoring more.
+    of together, so that a fit takes about one and a half times as long, and scoring more.
     """
 
     name = "maml-learn2learn"

@@ -8,14 +8,14 @@ from typing import ClassVar, NamedTuple, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import grad, vmap
 
 from ..methods.base import Balance, FitContext, Method, PairTable, Reads, Regime, Supports, TrainTable
+from .inner_step import gradient_step
 from .inputs import RankedInputs
 from .meta_training import EpisodeSampler
 from .networks import Parameters, count, init_mlp, mlp, mlp_in_chunks, optimise
 
-#: A learning rate for all parameters, or one for each parameter that is adapted.
+#: A learning rate (a number, or a tensor of one) for all parameters, or one for each parameter that is adapted.
 InnerRate = float | Tensor | Mapping[str, float | Tensor]
 _Rate = TypeVar("_Rate", float, Tensor)
 
@@ -61,38 +61,36 @@ class LabelledPairs(NamedTuple):
 
 
 def bce_loss(parameters: Parameters, pairs: LabelledPairs) -> Tensor:
-    """Weighted mean binary cross-entropy of one task; 0 where every weight is 0 (k = 0)."""
-    logit = mlp(parameters, pairs.inputs).squeeze(-1) + pairs.offset
+    """Weighted mean binary cross-entropy of each task, ([T]); 0 where every weight is 0 (k = 0)."""
+    logit = mlp(parameters, pairs.inputs).squeeze(-1) + pairs.offset.unsqueeze(-1)
     loss = torch.nn.functional.binary_cross_entropy_with_logits(logit, pairs.label, reduction="none")
-    return (loss * pairs.weight).sum() / pairs.weight.sum().clamp(min=1.0)
+    return (loss * pairs.weight).sum(-1) / pairs.weight.sum(-1).clamp(min=1.0)
 
 
 def adapt(
     parameters: Parameters,
-    support: LabelledPairs,
+    supports: LabelledPairs,
     inner_rate: InnerRate,
     inner_steps: int,
     first_order: bool = False,
 ) -> dict[str, Tensor]:
-    """Gradient descent on one task's support: theta' of Finn et al. 2017, Algorithm 1, line 6.
+    """Gradient descent on the supports of T tasks: theta' of Finn et al. 2017, Algorithm 1, line 6.
 
     Args:
-        parameters: the meta-initialisation theta. support: one task, without task dimension.
+        parameters: the meta-initialisation theta. supports: (T, k) pairs.
         inner_rate: alpha; a mapping adapts only the parameters that it names (ANIL adapts the last layer).
         inner_steps: number of full-batch steps; 0 returns theta.
         first_order: treat the inner gradients as constants in the outer one (FOMAML).
 
     Returns:
-        theta', differentiable with respect to theta and to tensors in `inner_rate`.
+        theta', differentiable with respect to theta and to tensors in `inner_rate`; adapted parameters have a
+        leading dimension T.
     """
     if not isinstance(inner_rate, Mapping):
         inner_rate = dict.fromkeys(parameters, inner_rate)
     adapted = dict(parameters)
     for _ in range(inner_steps):
-        gradient = grad(bce_loss)(adapted, support)
-        for name, rate in inner_rate.items():
-            step = gradient[name].detach() if first_order else gradient[name]
-            adapted[name] = adapted[name] - rate * step
+        adapted = gradient_step(adapted, *supports, inner_rate, first_order)
     return adapted
 
 
@@ -106,7 +104,7 @@ def meta_loss(
 ) -> Tensor:
     """Mean query loss of T tasks after adaptation to their supports: the objective of Algorithm 1, line 8.
 
-    A pure function of its arguments, in their dtype; tasks are vectorised by `torch.func.vmap`.
+    A pure function of its arguments, in their dtype; all tasks go through each matrix product together.
 
     Args:
         parameters: the meta-initialisation. supports, queries: (T, k) and (T, q) pairs.
@@ -115,11 +113,7 @@ def meta_loss(
     Returns:
         Scalar; its gradient is the second-order meta-gradient unless `first_order`.
     """
-
-    def task_loss(support: LabelledPairs, query: LabelledPairs) -> Tensor:
-        return bce_loss(adapt(parameters, support, inner_rate, inner_steps, first_order), query)
-
-    return vmap(task_loss)(supports, queries).mean()
+    return bce_loss(adapt(parameters, supports, inner_rate, inner_steps, first_order), queries).mean()
 
 
 class Maml(Method):
@@ -257,13 +251,10 @@ class Maml(Method):
         return scores
 
     def _adapted(self, supports: LabelledPairs) -> dict[str, Tensor]:
-        """One set of parameters per support: each with a leading dimension E."""
+        """One set of parameters per support: those that were adapted have a leading dimension E."""
         rate = self._rate(self._alpha, supports.label.shape[-1])
 
-        def one(support: LabelledPairs) -> dict[str, Tensor]:
-            return adapt(self._parameters, support, rate, self._inner_steps, first_order=True)
-
-        return vmap(one)(supports)
+        return adapt(self._parameters, supports, rate, self._inner_steps, first_order=True)
 
     def _split(self, parameters: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The network, and alpha (1,)."""

@@ -57,9 +57,7 @@ class EpisodeSampler:
         self._generator = generator
         groups = locus_groups(train.pairs)
         self._cells = np.unique(train.cell).astype(np.int64)
-        self._partitions = [
-            _partitions(np.flatnonzero(train.cell == cell), groups, train.label, generator) for cell in self._cells
-        ]
+        self._partitions = [_partitions(_rows_of(train, cell), groups, train.label, generator) for cell in self._cells]
 
     def draw(self, n_tasks: int, k: int, n_query: int, balance: Balance = Balance.NATURAL) -> MetaBatch:
         """Draw tasks; cells are equally likely, whatever their size.
@@ -98,6 +96,11 @@ def locus_groups(pairs: PairTable) -> np.ndarray:
         if code is not None and np.unique(code).size > 1:
             return np.asarray(code)
     return np.arange(pairs.n)
+
+
+def _rows_of(train: TrainTable, cell: int) -> np.ndarray:
+    """Row numbers of a cell; int32, as every partition holds them again."""
+    return np.flatnonzero(train.cell == cell).astype(np.int32)
 
 
 def _partitions(rows: np.ndarray, groups: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> list[_Partition]:

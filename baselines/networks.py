@@ -15,8 +15,11 @@ from torch import Tensor
 #: `weight0` (..., in, out), `bias0` (..., out), `weight1`, ... with shared leading dimensions.
 Parameters = Mapping[str, Tensor]
 
-#: Rows that one forward pass of `mlp_in_chunks` takes: hidden layers then stay in the processor's cache.
+#: Rows, over all sets of parameters, that one forward pass of `mlp_in_chunks` takes: hidden layers then stay in the
+#: processor's cache.
 _CHUNK_ROWS = 2048
+#: Fewer rows per set than this and matrix products lose more than the cache gains.
+_LEAST_ROWS = 256
 
 
 def init_mlp(sizes: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
@@ -56,7 +59,9 @@ def mlp(parameters: Parameters, inputs: Tensor) -> Tensor:
 @torch.no_grad()
 def mlp_in_chunks(parameters: Parameters, inputs: Tensor) -> Tensor:
     """`mlp` without gradients for (n, in) inputs of any length, in bounded memory: (*B, n, out)."""
-    chunks = inputs.split(_CHUNK_ROWS) if len(inputs) else (inputs,)
+    sets = max(tensor[..., 0].numel() for name, tensor in parameters.items() if name.startswith("bias"))
+    rows = max(_LEAST_ROWS, _CHUNK_ROWS // sets)
+    chunks = inputs.split(rows) if len(inputs) else (inputs,)
     return torch.cat([mlp(parameters, chunk) for chunk in chunks], dim=-2)
 
 

@@ -29,6 +29,8 @@ _ANCHORS_PER_LABEL = 128
 _INPUT_NOISE = 0.3
 _LEARNING_RATE = 3e-3
 _WEIGHT_DECAY = 1.0
+#: Rows that are embedded at a time for the mean of a class.
+_MEAN_ROWS = 1 << 16
 #: Start of n0: pairs of a label at which the support weighs as much as the training cells. A large start
 #: lets the embedding ignore supports from the first step on, and it never comes back from that.
 _START_N0 = 1.0
@@ -180,7 +182,7 @@ class PrototypicalNetwork(Method):
             undecayed={f"weight{len(self._hidden)}"},
         )
         self._network, self._n0 = _split(trained)
-        self._prior = _training_prototypes(mlp_in_chunks(self._network, inputs), train)
+        self._prior = _training_prototypes(lambda rows: mlp_in_chunks(self._network, inputs[rows]), train)
 
     def score(self, supports: Supports, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
         """Logits (E, n) float64; the pool and the query are embedded once. See `Method.score`."""
@@ -244,18 +246,26 @@ def leave_one_out_means(means: Tensor, present: Tensor) -> Tensor:
     return torch.where((others > 0)[..., None], rest, own)
 
 
-def _training_prototypes(embedding: Tensor, train: TrainTable) -> Tensor:
-    """(2, H) float64: the mean over training cells of the class means of all their rows."""
+def _training_prototypes(embed: Callable[[Tensor], Tensor], train: TrainTable) -> Tensor:
+    """(2, H) float64: the mean over training cells of the class means of all their rows.
+
+    Args:
+        embed: (n, H) embeddings of n rows of the training table. train: the training rows.
+    """
+
+    def mean(rows: np.ndarray) -> Tensor:
+        parts = torch.from_numpy(rows).split(_MEAN_ROWS)
+        return torch.stack([embed(part).double().sum(dim=0) for part in parts]).sum(dim=0) / rows.size
+
     means = []
     for label in (0, 1):
         chosen = [
-            embedding[torch.from_numpy(rows)].double().mean(dim=0)
+            mean(rows)
             for cell in range(train.n_cells)
             if (rows := np.flatnonzero((train.cell == cell) & (train.label == label))).size
         ]
         # A label that no training cell has: no direction, every pair scores alike until a support has it.
-        fallback = embedding.double().mean(dim=0)
-        means.append(torch.stack(chosen).mean(dim=0) if chosen else fallback)
+        means.append(torch.stack(chosen).mean(dim=0) if chosen else mean(np.arange(train.pairs.n)))
     return torch.stack(means)
 
 

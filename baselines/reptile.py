@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from ..methods.base import FitContext, TrainTable
 from ..tasks.errors import MethodError
@@ -31,8 +30,8 @@ def reptile_step(
 ) -> dict[str, Tensor]:
     """One outer step of batched Reptile: phi + eps mean_t (W_t - phi), Nichol et al. 2018, Algorithm 2.
 
-    W_t is reached from phi by one gradient step on each of task t's S minibatches in turn; tasks are
-    vectorised by `torch.func.vmap`. No derivative is taken of the inner steps.
+    W_t is reached from phi by one gradient step on each of task t's S minibatches in turn, all tasks at once. No
+    derivative is taken of the inner steps.
 
     Args:
         parameters: phi. tasks: inputs (T, S, m, D), label and weight (T, S, m), offset (T, S).
@@ -42,14 +41,10 @@ def reptile_step(
         The new phi.
     """
 
-    def one(task: LabelledPairs) -> dict[str, Tensor]:
-        weights = dict(parameters)
-        for minibatch in zip(*(field.unbind() for field in task), strict=True):
-            weights = adapt(weights, LabelledPairs(*minibatch), inner_rate, 1, first_order=True)
-        return weights
-
     with torch.no_grad():
-        reached = vmap(one)(tasks)
+        reached = dict(parameters)
+        for minibatch in zip(*(field.unbind(1) for field in tasks), strict=True):
+            reached = adapt(reached, LabelledPairs(*minibatch), inner_rate, 1, first_order=True)
         return {name: phi + outer_rate * (reached[name].mean(0) - phi) for name, phi in parameters.items()}
 
 

@@ -18,6 +18,7 @@ from . import (
     cli_methods,
     cli_publish,
     cli_run,
+    cli_scale,
     cli_score,
     cli_select,
     cli_tasks,
@@ -46,6 +47,7 @@ app.command("publish")(cli_publish.publish)
 app.command("verify")(cli_publish.verify)
 app.command("select")(cli_select.select)
 app.command("score")(cli_score.score)
+app.command("scale")(cli_scale.scale)
 
 #: Exit codes: a mistake the user can mend, and Ctrl-C.
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130

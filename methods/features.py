@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,6 +10,9 @@ import numpy as np
 
 from ..tasks.errors import MethodError
 from .base import PairTable, TrainTable
+
+#: Rows of which temporary copies are made at a time.
+_BLOCK_ROWS = 1 << 16
 
 
 class Scale(StrEnum):
@@ -81,14 +85,15 @@ class FeatureMatrix:
         """(n, F + 1) float32; ranks are taken within each training cell."""
         pairs = train.pairs
         features = _features(pairs)
-        if self.scale is Scale.RANK:
-            ranked = np.empty_like(features)
-            for cell in range(train.n_cells):
-                rows = np.flatnonzero(train.cell == cell)
-                own = features[rows]
-                ranked[rows] = cell_ranks(own, own)
-            features = ranked
-        return _join(features, pairs)
+        if self.scale is Scale.RAW:
+            return _join(features, pairs)
+        joined = np.empty((pairs.n, features.shape[1] + 1), dtype=np.float32)
+        for cell in range(train.n_cells):
+            rows = np.flatnonzero(train.cell == cell)
+            own = features[rows]
+            joined[rows, :-1] = cell_ranks(own, own)
+        joined[:, -1] = _log10_distance(pairs)
+        return joined
 
     def of_cell(self, pairs: PairTable, cell_table: PairTable | None) -> np.ndarray:
         """(n, F + 1) float32 of pairs of the held-out cell; ranks are taken within `cell_table`.
@@ -119,18 +124,27 @@ class Standardiser:
     @classmethod
     def of(cls, matrix: np.ndarray) -> Standardiser:
         """Learn from an (n, F) matrix, n >= 1, ignoring NaN; a column without any value has mean 0."""
-        known = ~np.isnan(matrix)
-        count = np.maximum(known.sum(axis=0), 1)
-        filled = np.where(known, matrix, 0.0).astype(np.float64)
-        mean = filled.sum(axis=0) / count
-        variance = (np.where(known, filled - mean, 0.0) ** 2).sum(axis=0) / count
+        count = np.maximum(_summed(matrix, lambda part: ~np.isnan(part)), 1)
+        mean = _summed(matrix, lambda part: np.nan_to_num(part.astype(np.float64))) / count
+        variance = _summed(matrix, lambda part: np.nan_to_num(part - mean) ** 2) / count
         # Rounding leaves a constant column with a variance near 1e-32, which must not be divided by.
         constant = variance <= 10 * np.finfo(np.float64).eps * np.maximum(mean**2, np.finfo(np.float64).tiny)
         return cls(mean=mean, scale=np.where(constant, 1.0, np.sqrt(variance)))
 
     def __call__(self, matrix: np.ndarray) -> np.ndarray:
         """Standardise an (m, F) matrix; returns float64 without NaN."""
-        return np.nan_to_num((matrix - self.mean) / self.scale, nan=0.0)
+        out = matrix - self.mean
+        out /= self.scale
+        return np.nan_to_num(out, copy=False, nan=0.0)
+
+
+def _summed(matrix: np.ndarray, values: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Column sums (F,) float64 of `values` of a matrix, a block of rows at a time, added in the order of the rows."""
+    total = np.zeros(matrix.shape[1])
+    for start in range(0, len(matrix), _BLOCK_ROWS):
+        block = values(matrix[start : start + _BLOCK_ROWS])
+        total = np.add.reduce(np.concatenate([total[None], block]), axis=0)
+    return total
 
 
 def _features(pairs: PairTable) -> np.ndarray:
@@ -140,5 +154,8 @@ def _features(pairs: PairTable) -> np.ndarray:
 
 
 def _join(features: np.ndarray, pairs: PairTable) -> np.ndarray:
-    distance = np.zeros(pairs.n) if pairs.distance is None else pairs.distance
-    return np.column_stack([features, log10_distance(distance)]).astype(np.float32, copy=False)
+    return np.column_stack([features, _log10_distance(pairs)]).astype(np.float32, copy=False)
+
+
+def _log10_distance(pairs: PairTable) -> np.ndarray:
+    return log10_distance(np.zeros(pairs.n) if pairs.distance is None else pairs.distance)

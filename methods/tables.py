@@ -106,6 +106,11 @@ def _identities(task: Task, name: str, scope: str) -> np.ndarray:
     return stream.permutation(distinct.size).astype(np.int32)[inverse]
 
 
+def forget_identities() -> None:
+    """Let go of tasks whose identities were made."""
+    _identities.cache_clear()
+
+
 def _sequences(task: Task, side: str, rows: np.ndarray) -> np.ndarray | None:
     """Sequences of one length for the whole task, so that a network sees the same width everywhere."""
     codes = task.sequences(side, rows)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import gzip
+import hashlib
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ from pydantic import BaseModel, ValidationError
 
 from .card import Feature, Source, TaskCard
 from .errors import EpishotError
+from .schema import SCHEMA_VERSION
+from .sources import cache_folder
 from .task import Task
 
 if TYPE_CHECKING:
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 
 CARD_FILE = "card.json"
 PAIR_FILES = tuple(f"pairs.{kind}{packed}" for kind in ("tsv", "csv", "parquet") for packed in ("", ".gz"))
+#: Rows of a Parquet file that are validated at a time.
+_CHUNK_ROWS = 1 << 18
 #: Columns read as numbers; everything else that is not a feature is text.
 _NUMBERS = ("enhancer_start", "enhancer_end", "promoter_start", "promoter_end", "distance", "label")
 
@@ -29,7 +35,8 @@ def load_folder(folder: Path) -> Task:
     """The task of a folder that holds a card and one pairs file.
 
     The pairs file has one row per EP pair with the columns of the EP table (see `build_table`) and one
-    column per feature, named as on the card. Empty cells are missing values; "NA" is text.
+    column per feature, named as on the card. Empty cells are missing values; "NA" is text. A `.parquet` file is read in
+    chunks and kept in the cache as files that are mapped, so that millions of pairs need little memory.
 
     Raises:
         EpishotError: a file is missing or cannot be read, or the card is invalid (all its problems are listed).
@@ -39,7 +46,45 @@ def load_folder(folder: Path) -> Task:
 
     card = read_card(folder / CARD_FILE)
     path = pair_file(folder)
+    if path.suffix == ".parquet":
+        return Task(card=card, table=_mapped_table(path, card))
     return Task(card=card, table=build_table(read_pairs(path, card), card, where=str(path)))
+
+
+def _mapped_table(path: Path, card: TaskCard) -> pa.Table:
+    """The table of a Parquet file, in files of the cache that are mapped: it may be larger than the memory."""
+    from .large_table import map_table, write_table
+    from .table_cache import shared_code
+    from .validate import TableChecks
+
+    with path.open("rb") as stream:
+        content = hashlib.file_digest(stream, "sha256").hexdigest()
+    key = hashlib.sha256(f"{SCHEMA_VERSION}\n{card.model_dump_json()}\n{content}\n{shared_code()}".encode())
+    kept = cache_folder() / "tables" / f"{card.name}-{key.hexdigest()[:32]}"
+    if (found := map_table(card, kept)) is not None:
+        return found
+    checks = TableChecks(card, where=str(path))
+
+    def checked() -> Iterator[pa.Table]:
+        for frame in _parquet_chunks(path):
+            if (table := checks.table(frame)) is not None:
+                yield table
+        checks.finish()
+
+    return write_table(checked(), card, kept)
+
+
+def _parquet_chunks(path: Path) -> Iterator[pd.DataFrame]:
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_CHUNK_ROWS):
+                yield batch.to_pandas()
+            if not file.metadata.num_rows:
+                yield file.schema_arrow.empty_table().to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        raise EpishotError(f"{path} cannot be read: {str(error).splitlines()[0]}.") from error
 
 
 def read_card(path: Path) -> TaskCard:
@@ -89,8 +134,7 @@ def read_pairs(path: Path, card: TaskCard) -> pd.DataFrame:
         if ".parquet" in path.name:
             import pyarrow.parquet as pq
 
-            source = io.BytesIO(gzip.decompress(path.read_bytes())) if path.suffix == ".gz" else path
-            table = pq.read_table(source)
+            table = pq.read_table(io.BytesIO(gzip.decompress(path.read_bytes())))
         else:
             table = _read_text_table(path, "\t" if ".tsv" in path.name else ",", card)
     except (OSError, EOFError, gzip.BadGzipFile, pa.ArrowException) as error:

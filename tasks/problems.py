@@ -26,9 +26,12 @@ class ProblemList:
         self._ends = np.cumsum([rows for _, rows in files])
         self._messages: list[str] = []
         self._total = 0
+        #: Table row of row 0 of the chunk that is being checked.
+        self.first_row = 0
 
     def place(self, row: int) -> str:
-        """File and 1-based data row (a header line is not counted) of the 0-based table row."""
+        """File and 1-based data row (a header line is not counted) of the 0-based row of the chunk."""
+        row += self.first_row
         if not self._names:
             return f"{self.where}, row {row + 1}"
         file = int(np.searchsorted(self._ends, row, side="right"))
@@ -59,6 +62,9 @@ class ProblemList:
         if (more := rows.size - SHOWN_PER_KIND) > 0:
             kind = "the same problem" if callable(what) else f"a value that {what}"
             self._messages.append(f"{self.where}, column {column!r}: {more} more row(s) with {kind}")
+
+    def __bool__(self) -> bool:
+        return bool(self._total)
 
     def raise_if_any(self) -> None:
         """Raise what was collected.

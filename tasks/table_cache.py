@@ -21,7 +21,7 @@ from .schema import SCHEMA_VERSION
 from .sources import CACHE_VARIABLE, Manifest, cache_folder
 
 #: Modules every builder goes through.
-_SHARED_CODE = ("parse", "problems", "schema", "validate", "table_cache")
+_SHARED_CODE = ("parse", "problems", "schema", "validate", "table_cache", "large_table")
 
 
 def cached_table(
@@ -52,12 +52,16 @@ def _key(card: TaskCard, manifest: Manifest, names: Iterable[str], builder: str 
     digest = hashlib.sha256(f"{SCHEMA_VERSION}\n{card.model_dump_json()}\n".encode())
     for name in names:
         digest.update(f"{name} {manifest.file(name).sha256}\n".encode())
-    builders = [builder] if isinstance(builder, str) else builder
-    code = [Path(str(sys.modules[name].__file__)) for name in builders]
-    code += [Path(__file__).with_name(f"{name}.py") for name in _SHARED_CODE]
-    for file in code:
-        digest.update(file.read_bytes())
+    for name in [builder] if isinstance(builder, str) else builder:
+        digest.update(Path(str(sys.modules[name].__file__)).read_bytes())
+    digest.update(shared_code().encode())
     return digest.hexdigest()
+
+
+def shared_code() -> str:
+    """sha256 (hex) of the modules that every table goes through."""
+    files = [Path(__file__).with_name(f"{name}.py") for name in _SHARED_CODE]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _read(path: Path) -> pa.Table | None:

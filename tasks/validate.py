@@ -1,7 +1,8 @@
-"""From a pandas frame to a valid EP table, or to the full list of what is wrong with it.
+"""From pandas frames to a valid EP table, or to the full list of what is wrong with it.
 
-The checks run on whole columns, so that a million rows take seconds. Nothing is repaired silently: the
-only values filled in are those of columns that may be absent (see `build_table`).
+The checks run on whole columns, so that a million rows take seconds, and chunk by chunk, so that a table may be larger
+than the memory. Nothing is repaired silently: the only values filled in are those of columns that may be absent (see
+`build_table`).
 """
 
 from __future__ import annotations
@@ -61,45 +62,102 @@ def build_table(frame: pd.DataFrame, card: TaskCard, *, where: str, files: Seque
     Raises:
         TableError: lists every problem found, by file, row (1-based, header not counted), column and value.
     """
-    problems = ProblemList(where, files)
-    n = len(frame)
-    if n == 0:
-        problems.add("the table has no rows")
-    _check_columns(frame, card, problems)
-    if frame.columns.has_duplicates:
+    checks = TableChecks(card, where=where, files=files)
+    table = checks.table(frame)
+    checks.finish()
+    assert table is not None, "what has no table has problems"
+    return table
+
+
+class TableChecks:
+    """Validates the chunks of one EP table in order, then what only the whole table shows.
+
+    Args:
+        card, where, files: see `build_table`.
+    """
+
+    def __init__(self, card: TaskCard, *, where: str, files: Sequence[tuple[str, int]] = ()) -> None:
+        self._card = card
+        self._problems = ProblemList(where, files)
+        self._identity: list[pa.Array] = []
+        self._label: list[np.ndarray] = []
+        self._cells: set[str] = set(card.cells)
+        self._chromosomes: set[str] = set()
+        self._rows = 0
+
+    def table(self, frame: pd.DataFrame) -> pa.Table | None:
+        """The EP table of the next chunk of rows; None if anything was wrong so far (see `finish`).
+
+        Raises:
+            TableError: a column occurs twice, so that nothing can be read.
+        """
+        card, problems, n = self._card, self._problems, len(frame)
+        problems.first_row = self._rows
+        if not self._rows:
+            _check_columns(frame, card, problems)
+        if frame.columns.has_duplicates:
+            problems.raise_if_any()
+        self._rows += n
+        present = set(frame.columns)
+        arrays: dict[str, pa.Array] = {}
+        for name in (*IDENTITY, *OPTIONAL_TEXT, "genome_build", "enhancer_chrom", "promoter_chrom"):
+            if name in present and (text := read_text(frame[name], name, problems)) is not None:
+                arrays[name] = text
+        _check_text(frame, card, arrays, problems)
+        _check_coordinates(frame, card, arrays, problems)
+        if "distance" in present:
+            number = read_number(frame["distance"], "distance", problems)
+            problems.add_rows(number.value < 0, "distance", number.source, "is negative")
+            arrays["distance"] = pa.array(number.value, mask=number.unusable)
+        if "label" in present:
+            number = read_number(frame["label"], "label", problems)
+            wrong = ~number.unusable & (number.value != 0) & (number.value != 1)
+            problems.add_rows(wrong, "label", number.source, "is not 0, 1 or empty")
+            label = np.where(number.unusable | wrong, -1, number.value).astype(np.int8)
+            arrays["label"] = pa.array(label, mask=label < 0)
+            self._label.append(label)
+        arrays["features"] = read_features(frame, card, problems)
+        if card.sequence_length is not None:
+            for name, length in zip(SEQUENCES, card.sequence_length, strict=True):
+                if name in present and (bases := read_sequence(frame[name], name, length, problems)) is not None:
+                    arrays[name] = bases
+        if "pair_id" in arrays:
+            self._identity.append(arrays["pair_id"])
+        if "cell" in arrays:
+            self._cells -= set(pc.unique(arrays["cell"]).to_pylist())
+        else:
+            self._cells.clear()
+        if "enhancer_chrom" in arrays:
+            self._chromosomes |= set(pc.unique(arrays["enhancer_chrom"]).to_pylist()) - {None}
+        if problems:
+            return None
+        schema = arrow_schema(len(card.features), sequences=card.sequence_length is not None)
+        fill = {"genome_build": card.genome_build, **dict.fromkeys(OPTIONAL_TEXT, "")}
+        for field in schema:
+            if field.name not in arrays:
+                value = pa.scalar(fill.get(field.name), type=field.type)
+                arrays[field.name] = pa.repeat(value, n)
+        return pa.Table.from_arrays([arrays[f.name].cast(f.type) for f in schema], schema=schema)
+
+    def finish(self) -> None:
+        """The checks of the whole table, after the last chunk.
+
+        Raises:
+            TableError: lists every problem found, in all chunks.
+        """
+        problems = self._problems
+        problems.first_row = 0
+        if not self._rows:
+            problems.add("the table has no rows")
+        else:
+            for cell in self._card.cells:
+                if cell in self._cells:
+                    problems.add(f"cell {cell!r} of the card has no rows")
+        _check_pool(self._card, self._chromosomes, problems)
+        if self._identity:
+            label = np.concatenate(self._label) if self._label else np.full(self._rows, -1)
+            _check_unique(pa.chunked_array(self._identity), label, problems)
         problems.raise_if_any()
-    present = set(frame.columns)
-    arrays: dict[str, pa.Array] = {}
-    for name in (*IDENTITY, *OPTIONAL_TEXT, "genome_build", "enhancer_chrom", "promoter_chrom"):
-        if name in present and (text := read_text(frame[name], name, problems)) is not None:
-            arrays[name] = text
-    _check_text(frame, card, arrays, problems)
-    _check_coordinates(frame, card, arrays, problems)
-    if "distance" in present:
-        number = read_number(frame["distance"], "distance", problems)
-        problems.add_rows(number.value < 0, "distance", number.source, "is negative")
-        arrays["distance"] = pa.array(number.value, mask=number.unusable)
-    if "label" in present:
-        number = read_number(frame["label"], "label", problems)
-        wrong = ~number.unusable & (number.value != 0) & (number.value != 1)
-        problems.add_rows(wrong, "label", number.source, "is not 0, 1 or empty")
-        label = np.where(number.unusable | wrong, -1, number.value).astype(np.int8)
-        arrays["label"] = pa.array(label, mask=label < 0)
-    if "pair_id" in arrays:
-        _check_unique(arrays, problems)
-    arrays["features"] = read_features(frame, card, problems)
-    if card.sequence_length is not None:
-        for name, length in zip(SEQUENCES, card.sequence_length, strict=True):
-            if name in present and (bases := read_sequence(frame[name], name, length, problems)) is not None:
-                arrays[name] = bases
-    problems.raise_if_any()
-    schema = arrow_schema(len(card.features), sequences=card.sequence_length is not None)
-    fill = {"genome_build": card.genome_build, **dict.fromkeys(OPTIONAL_TEXT, "")}
-    for field in schema:
-        if field.name not in arrays:
-            value = pa.scalar(fill.get(field.name), type=field.type)
-            arrays[field.name] = pa.repeat(value, n)
-    return pa.Table.from_arrays([arrays[f.name].cast(f.type) for f in schema], schema=schema)
 
 
 def _check_columns(frame: pd.DataFrame, card: TaskCard, problems: ProblemList) -> None:
@@ -138,10 +196,6 @@ def _check_text(frame: pd.DataFrame, card: TaskCard, arrays: dict[str, pa.Array]
     listed("cell", card.cells, f"is not a cell of the card ({', '.join(card.cells)})")
     listed("genome_build", [card.genome_build], f"is not the card's genome build {card.genome_build!r}")
     listed("promoter_strand", ["+", "-"], "is not '+', '-' or empty")
-    if "cell" in arrays and len(frame):
-        for cell in card.cells:
-            if not mask_of(pc.equal(arrays["cell"], cell)).any():
-                problems.add(f"cell {cell!r} of the card has no rows")
 
 
 def _check_coordinates(frame: pd.DataFrame, card: TaskCard, arrays: dict[str, pa.Array], problems: ProblemList) -> None:
@@ -181,14 +235,11 @@ def _check_coordinates(frame: pd.DataFrame, card: TaskCard, arrays: dict[str, pa
             else:
                 partly = ~given[name] & (given[names[0]] | given[names[1]] | given[names[2]])
                 problems.add_rows(partly, name, source, f"is empty while the {side} has other coordinates")
-    _check_pool(card, arrays, problems)
 
 
-def _check_pool(card: TaskCard, arrays: dict[str, pa.Array], problems: ProblemList) -> None:
+def _check_pool(card: TaskCard, chromosomes: set[str], problems: ProblemList) -> None:
     """A pool that names no chromosome of the table would leave every support empty."""
-    if "enhancer_chrom" not in arrays:
-        return
-    found = sorted(set(pc.unique(arrays["enhancer_chrom"]).to_pylist()) - {None})
+    found = sorted(chromosomes)
     bare = {name.removeprefix("chr") for name in card.support_pool_chromosomes}
     if found and not bare & {name.removeprefix("chr") for name in found}:
         pool = ", ".join(card.support_pool_chromosomes)
@@ -198,27 +249,49 @@ def _check_pool(card: TaskCard, arrays: dict[str, pa.Array], problems: ProblemLi
         )
 
 
-def _check_unique(arrays: dict[str, pa.Array], problems: ProblemList) -> None:
+def _check_unique(identity: pa.ChunkedArray, label: np.ndarray, problems: ProblemList) -> None:
     """A pair occurs once; a second row of it either repeats the first or contradicts its label."""
-    identity = arrays["pair_id"]
-    codes = pc.fill_null(identity, "").dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    distinct, first_of_code = np.unique(codes, return_index=True)
-    if len(distinct) == len(codes):
-        return
-    rows, first = np.arange(len(codes)), first_of_code[codes]
-    again = (rows != first) & ~is_empty(identity)
-    label = np.full(len(codes), -1)
-    if "label" in arrays:
-        label = pc.fill_null(arrays["label"], -1).to_numpy(zero_copy_only=False)
-    contradictory = again & (label != label[first])
+    rows = _rows_of_equal_hash(identity)
+    text = identity.take(pa.array(rows)).combine_chunks()
+    codes = pc.fill_null(text, "").dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    first = rows[np.unique(codes, return_index=True)[1][codes]] if rows.size else rows
+    again = (rows != first) & ~is_empty(text)
+    repeated, contradictory = np.zeros(len(identity), dtype=bool), np.zeros(len(identity), dtype=bool)
+    differs = label[rows] != label[first]
+    contradictory[rows[again & differs]] = repeated[rows[again & ~differs]] = True
+    first_of = dict(zip(rows.tolist(), first.tolist(), strict=True))
     shown = {-1: "none", 0: "0", 1: "1"}
 
     def contradicts(row: int) -> str:
-        labels = f"label {shown[int(label[row])]} against {shown[int(label[first[row]])]}"
-        return f"contradicts {problems.place(int(first[row]))}: the same pair with {labels}"
+        labels = f"label {shown[int(label[row])]} against {shown[int(label[first_of[row]])]}"
+        return f"contradicts {problems.place(first_of[row])}: the same pair with {labels}"
 
-    source = identity.to_pylist()
+    source = _Texts(identity)
     problems.add_rows(contradictory, "pair_id", source, contradicts)
-    problems.add_rows(
-        again & ~contradictory, "pair_id", source, lambda row: f"repeats {problems.place(int(first[row]))}"
-    )
+    problems.add_rows(repeated, "pair_id", source, lambda row: f"repeats {problems.place(first_of[row])}")
+
+
+def _rows_of_equal_hash(identity: pa.ChunkedArray) -> np.ndarray:
+    """Rows whose text may occur twice, ascending: those that share a 64-bit hash with another row."""
+    from pandas.util import hash_array
+
+    hashes = [hash_array(chunk.to_numpy(zero_copy_only=False), categorize=False) for chunk in identity.chunks]
+    key = np.concatenate(hashes)
+    order = np.argsort(key)
+    key = key[order]
+    same = np.append(key[1:] == key[:-1], False)
+    same[1:] |= same[:-1].copy()
+    return np.sort(order[same])
+
+
+class _Texts(Sequence[object]):
+    """Texts of an Arrow column by position."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, row):  # type: ignore[no-untyped-def]
+        return self._column[int(row)].as_py()

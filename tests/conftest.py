@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from epishot.baselines.learn2learn_import import Learn2learn, learn2learn
+from epishot.tasks.errors import MethodError
+
 # Unpinned boosted trees were 20 times slower on two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -18,3 +21,14 @@ def data_mirror() -> Path:
     if not folder:
         pytest.skip("EPISHOT_DATA is not set: real-data tests need the mirror of the source files")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def library() -> Learn2learn:
+    """The real learn2learn; `make test` sets EPISHOT_REQUIRE_LEARN2LEARN, and then its absence is a failure."""
+    try:
+        return learn2learn()
+    except MethodError as error:
+        if os.environ.get("EPISHOT_REQUIRE_LEARN2LEARN"):
+            raise
+        pytest.skip(str(error))

@@ -7,7 +7,6 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 from torch import Tensor
-from torch.func import vmap
 
 from epishot.baselines import maml
 from epishot.baselines.maml import LabelledPairs, Maml, adapt, bce_loss, meta_loss
@@ -99,10 +98,9 @@ def test_first_and_second_order_differ() -> None:
 
 def test_a_mapping_of_rates_adapts_only_what_it_names() -> None:
     parameters = make_parameters()
-    one = LabelledPairs(*(tensor[0] for tensor in make_pairs(K, 1)))
-    adapted = adapt(parameters, one, {"weight2": 0.1, "bias2": 0.1}, 3)
+    adapted = adapt(parameters, make_pairs(K, 1), {"weight2": 0.1, "bias2": 0.1}, 3)
     for name, tensor in parameters.items():
-        assert torch.equal(adapted[name], tensor) == (name not in {"weight2", "bias2"})
+        assert torch.equal(adapted[name], tensor.expand_as(adapted[name])) == (name not in {"weight2", "bias2"})
 
 
 def test_the_inner_rate_has_a_meta_gradient() -> None:
@@ -126,7 +124,7 @@ def test_padding_changes_nothing_and_an_empty_support_leaves_the_initialisation(
     same = [meta_loss(parameters, support, queries, 0.4, 3) for support in (pairs, padded)]
     torch.testing.assert_close(same[0], same[1], rtol=0, atol=1e-14)
     empty = padded._replace(weight=torch.zeros_like(padded.weight))
-    unadapted = vmap(lambda query: bce_loss(parameters, query))(queries).mean()
+    unadapted = bce_loss(parameters, queries).mean()
     torch.testing.assert_close(meta_loss(parameters, empty, queries, 0.4, 3), unadapted, rtol=0, atol=1e-15)
 
 
@@ -136,13 +134,13 @@ def test_the_case_control_offset_keeps_a_calibrated_intercept() -> None:
     logit = float(np.log(0.1 / 0.9))
     parameters["bias2"] = torch.full((1,), logit, dtype=torch.float64)
     one = LabelledPairs(
-        torch.zeros((4, WIDTH), dtype=torch.float64),
-        torch.tensor([0, 1, 0, 1], dtype=torch.float64),
-        torch.ones(4, dtype=torch.float64),
-        torch.tensor(-logit, dtype=torch.float64),
+        torch.zeros((1, 4, WIDTH), dtype=torch.float64),
+        torch.tensor([[0, 1, 0, 1]], dtype=torch.float64),
+        torch.ones((1, 4), dtype=torch.float64),
+        torch.tensor([-logit], dtype=torch.float64),
     )
     assert float(adapt(parameters, one, 0.5, 5)["bias2"]) == pytest.approx(logit, abs=1e-12)
-    natural = one._replace(offset=torch.zeros((), dtype=torch.float64))
+    natural = one._replace(offset=torch.zeros(1, dtype=torch.float64))
     assert float(adapt(parameters, natural, 0.5, 5)["bias2"]) > logit + 0.5
 
 
