@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -62,6 +62,8 @@ def declared(name: str) -> Declared:
             written = _source(module).value(attribute)
             if isinstance(written, _Class):
                 return Declared(name, written.attribute)
+            if isinstance(written, type):  # named by a package, and already loaded from the module behind it
+                return Declared(name, partial(getattr, written))
         except (_NotWrittenError, AttributeError):
             pass  # whoever imports it is told what is missing
     cls = METHODS.get(name)

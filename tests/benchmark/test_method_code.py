@@ -129,6 +129,7 @@ def test_the_packages_own_methods_do_not_drag_in_each_other() -> None:
     assert not any(name.startswith("epishot.methods.energy") for name in maml | controls)
     assert "epishot.baselines.maml" not in energy | controls
     assert "epishot.methods.energy.method" in energy
+    assert {"epishot.methods.energy.config.refusals", "epishot.methods.energy.presets.pieces"} <= energy
     assert not any(name.startswith(("epishot.tasks", "epishot.benchmark")) for name in maml | energy | controls)
 
 
