@@ -149,14 +149,18 @@ def ranking_mismatch(subject: Subject) -> Finding:
         return not_evaluable(name, "no unseen cell was followed long enough.")
     best = int(np.argmax(aupr))
     fall = float(aupr[best] - aupr[-1])
+    last = subject.last.held_out
+    positives = 1 if last is None else max(1, int(last.label[last.query].sum()))
+    level = float(np.clip(aupr[best], 0.0, 1.0))
+    noise = 2 * float(np.sqrt(level * (1 - level) / positives))
     return judged(
         name,
-        fall > MISMATCH and loss[-1] < loss[best],
+        fall > max(MISMATCH, noise) and loss[-1] < loss[best],
         f"The held-out ranking fell by {fall:.2f} from its best while the held-out loss went on falling.",
         "Loss and ranking of an unseen cell agree.",
         {
             "fall_of_aupr": fall,
-            "threshold": MISMATCH,
+            "threshold": max(MISMATCH, noise),
             "loss_at_best": float(loss[best]),
             "loss_at_end": float(loss[-1]),
         },
