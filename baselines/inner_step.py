@@ -66,13 +66,13 @@ class _SiluSlope(torch.autograd.Function):
     """delta * silu'(x); its own derivative, which torch would take apart into a dozen operations, in five."""
 
     @staticmethod
-    def forward(ctx, delta: Tensor, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def, override]
+    def forward(ctx, delta: Tensor, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         """Elementwise, (T, k, H)."""
         ctx.save_for_backward(delta, x)
         return torch.ops.aten.silu_backward(delta, x)
 
     @staticmethod
-    def backward(ctx, slope: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def, override]
+    def backward(ctx, slope: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
         """silu'' = s (1 - s) (2 + x (1 - 2 s)) with s the sigmoid of x."""
         delta, x = ctx.saved_tensors
         s = torch.sigmoid(x)

@@ -12,10 +12,25 @@ from .figure_style import drawing, looks, panel_grid, save
 class CostCurve(Protocol):
     """A line of the figure; see `benchmark.scale_curves.Curve`."""
 
-    against: str
-    stage: str
-    sizes: tuple[int, ...]
-    seconds: tuple[float, ...]
+    @property
+    def against(self) -> str:
+        """What grows."""
+        ...
+
+    @property
+    def stage(self) -> str:
+        """What was timed."""
+        ...
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Of the points."""
+        ...
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """Of the points."""
+        ...
 
     @property
     def slope(self) -> float:

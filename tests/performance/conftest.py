@@ -108,7 +108,7 @@ class Race:
             other()
             took.append(time.process_time() - start)
 
-        self.benchmark.pedantic(ours, setup=turn, rounds=rounds if FULL else 1, warmup_rounds=1 if FULL else 0)
+        self.benchmark.pedantic(ours, setup=turn, rounds=rounds if FULL else 1, warmup_rounds=int(FULL and rounds > 1))
         ours_s = self.benchmark.stats.stats.min / units[0] if self.benchmark.stats else float("nan")
         row = Row(work, name, ours_s, min(took) / units[1], must_reach, floor_s)
         self.benchmark.extra_info.update(asdict(row))
