@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -94,7 +95,6 @@ class BlockSampler(Sampler):
                 for one, lost, size in zip(chosen, unknown, sizes, strict=True)
             ]
         )
-        width = max(1, int(sizes.max()))
         positive, negative, first, other = [], [], [], []
         for one, size, share in zip(chosen, sizes, prevalence, strict=True):
             number = int(rng.integers(len(one.partitions)))
@@ -102,21 +102,23 @@ class BlockSampler(Sampler):
             positive.append(rng.choice(query.positive, p))
             negative.append(rng.choice(query.negative, config.block_rows - p))
             drawn = self._support(one.supports[number], int(size), share)
-            first.append(_padded(drawn[0], width))
-            other.append(_padded(drawn[1], width))
+            first.append(drawn[0])
+            other.append(drawn[1])
+        width = max(1, int(sizes.max()))
+        support, second = _stacked(first, width), _stacked(other, width) if self._second else None
         return EpisodeBatch(
             cell=np.where(unknown, UNKNOWN, source),
             source=np.full(blocks, UNKNOWN) if config.mixed_support else source,
             positive=np.stack(positive),
             negative=np.stack(negative),
             prevalence=prevalence,
-            support=np.stack([one.rows for one in first]),
-            label=np.stack([one.label for one in first]),
-            present=np.stack([one.present for one in first]),
+            support=support.rows,
+            label=support.label,
+            present=support.present,
             labelled=rng.random(blocks) < config.labelled_share,
-            second=np.stack([one.rows for one in other]) if self._second else None,
-            second_label=np.stack([one.label for one in other]) if self._second else None,
-            second_present=np.stack([one.present for one in other]) if self._second else None,
+            second=None if second is None else second.rows,
+            second_label=None if second is None else second.label,
+            second_present=None if second is None else second.present,
             swap=self._drawn_pairs(),
         )
 
@@ -170,9 +172,14 @@ class BlockSampler(Sampler):
         return self._pairs[self.rng.integers(len(self._pairs), size=self._swap)]
 
 
-def _padded(drawn: Drawn, width: int) -> Drawn:
-    missing = width - drawn.rows.size
-    return drawn if not missing else Drawn(*(np.pad(part, (0, missing)) for part in drawn))
+def _stacked(drawn: Sequence[Drawn], width: int) -> Drawn:
+    """Supports side by side, each padded to `width` slots that hold nothing."""
+    rows, label = (np.zeros((len(drawn), width), dtype=np.int64) for _ in range(2))
+    present = np.zeros((len(drawn), width), dtype=bool)
+    for place, one in enumerate(drawn):
+        size = one.rows.size
+        rows[place, :size], label[place, :size], present[place, :size] = one
+    return Drawn(rows, label, present)
 
 
 def _shifted(prevalence: float, shift: float) -> float:
