@@ -151,8 +151,8 @@ class PooledTreesEnsemble(Method):
             return [guess]
         n_parts = min(_PARTS, len(designs))
         models = []
-        for part in range(n_parts):
-            others = [number for number in range(len(designs)) if number % n_parts != part]
+        for left_out in range(n_parts):
+            others = [number for number in range(len(designs)) if number % n_parts != left_out]
             design = np.concatenate([designs[number] for number in others])
             models.append(self._logistic().fit(design, np.concatenate([labels[number] for number in others])))
         return [models[number % n_parts](design) for number, design in enumerate(designs)]

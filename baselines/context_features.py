@@ -142,10 +142,8 @@ def pair_keys(pairs: PairTable) -> np.ndarray:
 def _counts(groups: _Lists, listed: PairTable, asked: PairTable) -> dict[str, np.ndarray]:
     """Counts and distance ranks; a gene is as far from an element as the nearest of its listed TSSs."""
     own, distance = (_log_distance(table) for table in (listed, asked))
-    nearest, listed_nearest = (
-        groups.pair.smallest(own),
-        Groups(*[groups.pair.listed] * 2, groups.pair.size).smallest(own),
-    )
+    rows = Groups(groups.pair.listed, groups.pair.listed, groups.pair.size)
+    nearest, listed_nearest = groups.pair.smallest(own), rows.smallest(own)
     # Each listed pair once, by its first row.
     once = np.unique(groups.pair.listed, return_index=True)[1]
     genes, elements = (Groups(group.listed[once], group.asked, group.size) for group in (groups.element, groups.gene))

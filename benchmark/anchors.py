@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -111,15 +111,18 @@ class _Pooled:
         queries = [QueryFacts.of(task, split) for split in splits if split.cell == cell]
         parts = [cluster_resamples(query, episode_set, replicates) for query in queries]
         first = np.concatenate([[0], np.cumsum([query.n_clusters for query in queries])])
-        whole = replace(
-            queries[0],
-            **{name: np.concatenate([getattr(q, name) for q in queries]) for name in ("labels", "pair", "distance")},
-            cluster=np.concatenate([q.cluster + start for q, start in zip(queries, first, strict=False)]),
+        whole = QueryFacts(
+            cell=cell,
+            fold=queries[0].fold,
+            labels=np.concatenate([query.labels for query in queries]),
+            pair=np.concatenate([query.pair for query in queries]),
+            distance=np.concatenate([query.distance for query in queries]),
+            cluster=np.concatenate([query.cluster + start for query, start in zip(queries, first, strict=False)]),
         )
         resamples = Resamples(
             counts=np.concatenate([part.counts for part in parts]),
-            n=sum(part.n for part in parts),
-            positives=sum(part.positives for part in parts),
+            n=np.sum([part.n for part in parts], axis=0),
+            positives=np.sum([part.positives for part in parts], axis=0),
             chance=parts[0].chance,  # not used: raw AP
             redrawn=sum(part.redrawn for part in parts),
         )

@@ -37,7 +37,7 @@ TARGETS = ("HMEC", "IMR90", "NHEK")
 
 
 def bengi_transepi() -> Task:
-    """HMEC, IMR90 and NHEK (BENGI v3 Hi-C) by training on GM12878 and HeLa only, all their sets with features."""
+    """TransEPI's split of BENGI v3: GM12878 and HeLa (all sets with features) for HMEC, IMR90, NHEK."""
     card, files = _card(), _files()
     manifest, builders = load_manifest("bengi"), (__name__, bengi.__name__)
     return Task(
