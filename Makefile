@@ -15,9 +15,10 @@ install: .venv/installed
 demo: install
 	$(BIN)/epishot run --suite demo
 
-# Without learn2learn its tests are skipped by pytest alone; here they may not be.
+# Without learn2learn its tests are skipped by pytest alone; here they may not be. A file stays with one of the two
+# processes, because tests of a file share what they have fitted.
 test: install .venv/learn2learn-0.2.0
-	EPISHOT_REQUIRE_LEARN2LEARN=1 $(BIN)/python -m pytest -q
+	EPISHOT_REQUIRE_LEARN2LEARN=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 # Side by side with the peers, about five minutes: prints the table of ratios, and fails nothing.
 perf: install .venv/learn2learn-0.2.0
