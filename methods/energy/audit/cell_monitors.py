@@ -143,5 +143,5 @@ def _environment(snapshot: Snapshot) -> dict[str, float]:
             own, mean = np.abs(first - ideal).mean(), np.abs(ideal - ideal.mean()).mean()
             out["teacher-variance"] = ideal.var()
             # 1: the student is as far from each cell's own word as the mean over cells is.
-            out["student-mimicry"] = float(own / max(mean, 1e-12))
+            out["student-mimicry"] = float(own / mean) if mean > 1e-6 else float("nan")
     return out

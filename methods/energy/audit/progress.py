@@ -48,6 +48,8 @@ class ProgressTable:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
+        if not self._live.console.is_terminal:
+            self._live.console.print()
 
     def __call__(self, rows: Sequence[Row]) -> None:
         """Add the line of one logged step."""

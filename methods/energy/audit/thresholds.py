@@ -1,7 +1,8 @@
 """Thresholds of the detectors, all in one place.
 
 Statistical ones were set between what healthy presets show on the calibration seeds and what the planted faults show
-there (`epishot audit-faults --calibrate` prints both); the seeds of the published table and of the tests are others.
+there (`epishot audit-faults --calibrate` prints the healthy side); the seeds of the published table and of the tests
+are others. What was changed after a wrong answer on those is told in docs/audits.md.
 Exact checks (bit-identity, zero gradients) have no threshold.
 """
 

@@ -21,7 +21,6 @@ FIGURES: tuple[tuple[str, str, str], ...] = (
     ("J9-nonlinear-dependence", "quadratic", "threshold"),
     ("J10-cancellation", "lowest_median_cosine", "threshold"),
     ("J12-stall", "relative_drop", "threshold"),
-    ("J15-dead-competition", "steps_with_pull_or_push", "steps"),
     ("J17-constant-energy", "u_sd", "threshold"),
     ("J20-student-mimicry", "spread", "spread_threshold"),
     ("J21-weak-ranking", "p", "threshold"),
