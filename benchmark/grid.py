@@ -17,8 +17,10 @@ def print_grid(prepared: Sequence[PreparedPart], console: Console) -> None:
     from rich.table import Table
 
     table = Table(title="Grid", title_justify="left")
-    for name in ("task", "protocol", "method"):
-        table.add_column(name)
+    # In a narrow window the task gives way: the name of a method says what is run.
+    table.add_column("task", overflow="fold")
+    for name in ("protocol", "method"):
+        table.add_column(name, no_wrap=True)
     for name in ("fits", "runs", "to run", "predicted s"):
         table.add_column(name, justify="right")
     for one in prepared:

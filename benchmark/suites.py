@@ -74,7 +74,8 @@ ENERGY_BEST = (
 SUITES: Registry[Callable[[], Suite]] = Registry("suite")
 
 
-#: Every learned method of `baselines/`. Not `maml-learn2learn`: it needs a library of its own, and scores as `maml`.
+#: Every learned method of `baselines/` with settings to choose from. Not `maml-learn2learn`: it needs a library of its
+#: own, and scores as `maml`.
 LEARNED_BASELINES = (
     "pooled-logistic-raw",
     "pooled-logistic-rank",
@@ -84,6 +85,8 @@ LEARNED_BASELINES = (
     "pooled-logistic-rank-refit",
     "pooled-trees-raw-refit",
     "pooled-trees-rank-refit",
+    "pooled-logistic-context",
+    "pooled-trees-context",
     "protonet",
     "protonet-mahalanobis",
     "matching",
@@ -101,6 +104,8 @@ LEARNED_BASELINES = (
     "irm",
     "mixup",
 )
+#: Named beforehand with settings of their own: nothing is left to choose.
+ENSEMBLES = ("pooled-trees-ensemble", "pooled-trees-ensemble-no-context")
 
 
 def demo() -> Suite:
@@ -164,7 +169,7 @@ def energy() -> Suite:
 def baselines() -> Suite:
     """Every baseline at full strength: tuned per held-out cell, on the grid of `v1`, and on the simulator."""
     first = [spec.reference for spec in FIRST_METHODS]
-    methods = tuple(MethodSpec(name) for name in dict.fromkeys([*first, *LEARNED_BASELINES]))
+    methods = tuple(MethodSpec(name) for name in dict.fromkeys([*first, *LEARNED_BASELINES, *ENSEMBLES]))
     places = [(task, protocol) for task in ("crispr", "bengi") for protocol in ("cell+chrom", "cell")]
     return Suite(
         "baselines",

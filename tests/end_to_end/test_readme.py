@@ -44,8 +44,9 @@ def test_figures_in_the_readme_are_those_of_the_published_board() -> None:
         for row in table.rows
         if table.key.protocol == "cell+chrom" and table.key.k == 0 and row.macro is not None
     }
-    shown = re.findall(r"^\| ([a-z][a-z-]+)(?: \(control\))? \| (.+?) \| (.+?) \|$", README, re.MULTILINE)
-    assert len(shown) == 10
+    results = README.partition("## Results")[2].partition("\n## ")[0]
+    shown = re.findall(r"^\| ([a-z][a-z-]+)(?: \(control\))? \| (.+?) \| (.+?) \|$", results, re.MULTILINE)
+    assert len(shown) >= 10
     for name, *texts in shown:
         for task, text in zip(("bengi", "crispr"), texts, strict=True):
             assert text.replace("*", "") == published[task, name]
