@@ -20,7 +20,8 @@ def print_audit(record: AuditRecord, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    title = f"{record.method} {record.method_version} on {record.task}, budget {record.budget:g}, seed {record.seed}"
+    on = f"{record.task}, budget {budget_words(record)}, seed {record.seed}"
+    title = f"{record.method} {record.method_version} on {on}"
     table = Table(title=Text(title), title_justify="left", title_style="bold")
     for heading in ("check", "outcome", "sentence", "evidence"):
         table.add_column(heading, no_wrap=heading in ("check", "outcome"))
@@ -36,6 +37,12 @@ def print_audit(record: AuditRecord, console: Console) -> None:
     places = {one.where: None for one in record.findings if one.outcome == "fail" and one.where}
     if places:
         console.print(f"Look at {', '.join(places)}.", markup=False, highlight=False)
+
+
+def budget_words(record: AuditRecord) -> str:
+    """The factors on training steps."""
+    own = "" if record.own_budget in (None, record.budget) else f" ({record.own_budget:g} in its own audit)"
+    return f"{record.budget:g}{own}"
 
 
 def evidence_text(evidence: Mapping[str, float | int | str | None]) -> str:

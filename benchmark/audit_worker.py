@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,25 @@ from ..methods.audits.cut import AuditCut
 from ..methods.audits.finding import Finding, Outcome
 from ..methods.audits.harness import run_harness
 from ..methods.audits.subject import AuditSubject
-from ..methods.base import Supports
+from ..methods.base import Supports, TrainTable
 from ..methods.registry import find_method
 from ..tasks.errors import EpishotError
 from .worker import check_source, describe_error, seed_everything
+
+
+@dataclass(frozen=True, eq=False)
+class OwnPart:
+    """What the method's own audit is given.
+
+    Attributes:
+        train: the fold's training rows. budget: factor on training steps.
+        strict: whether it stops at the first failure. monitors: file for what it logs.
+    """
+
+    train: TrainTable
+    budget: float
+    strict: bool = False
+    monitors: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +39,7 @@ class AuditOrder:
     Attributes:
         address, code, arguments: the method. where: file and class in words.
         requests: supports that are scored for comparison with the runner's own process.
-        strict: whether the method's own audit stops at the first failure. monitors: file for what it logs.
+        own: for the method's own audit alone.
     """
 
     address: str
@@ -33,8 +48,7 @@ class AuditOrder:
     where: str
     cut: AuditCut
     requests: tuple[Supports, ...]
-    strict: bool = False
-    monitors: Path | None = None
+    own: OwnPart | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +88,16 @@ def own_audit(order: AuditOrder) -> list[Finding] | None:
     hook = getattr(cls, "audit", None)
     if hook is None:
         return None
-    case = order.cut.case
-    seed_everything(case.context.seed)
+    own, context = order.own, order.cut.case.context
+    assert own is not None
+    seed_everything(context.seed)
     try:
         method = cls(**order.arguments)
-        found = hook(method, case.train, case.context, strict=order.strict, monitors=order.monitors)
+        context = replace(context, budget=own.budget)
+        found = hook(method, own.train, context, strict=own.strict, monitors=own.monitors)
         return [_plain(one, order.where) for one in found]
     except Exception as error:
-        if order.strict and isinstance(error, EpishotError):
+        if own.strict and isinstance(error, EpishotError):
             raise
         cause = describe_error("audit", error).splitlines()[0]
         return [Finding("own-audit", Outcome.FAIL, f"Its own audit broke off: {cause}.", {}, order.where)]

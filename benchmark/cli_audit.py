@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from .runner import PartResult
 
 
+BUDGET_HELP = "Factor on training steps; default 0.1, and 1 where the method's own audit trains."
+
+
 def audit(
     method: Annotated[str | None, typer.Argument(help="Method name or file.py:ClassName.")] = None,
     plugin: Annotated[str | None, typer.Option("--method", help="A plugin: path/to/file.py:ClassName.")] = None,
     task: Annotated[str, typer.Option(help="Task name, name@key=value, folder, or file.py:factory.")] = "synthetic",
     settings: Annotated[list[str] | None, typer.Option("--set", help=SET_HELP)] = None,
-    budget: Annotated[float | None, typer.Option(help="Factor on training steps; default 0.1.")] = None,
+    budget: Annotated[float | None, typer.Option(help=BUDGET_HELP)] = None,
     seed: Annotated[int, typer.Option(help="Seed of the rows that are taken and of the fits.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first failure and name its place.")] = False,
     monitors: Annotated[Path | None, typer.Option(help="Parquet file for what the method's own audit logs.")] = None,
@@ -40,7 +43,7 @@ def audit(
     from ..tasks.catalog import load_task
     from . import provenance
     from .atomic import write_bytes
-    from .audit import AUDIT_BUDGET, AuditOptions, audit_method
+    from .audit import AUDIT_BUDGET, OWN_BUDGET, AuditOptions, audit_method
     from .audit_report import print_audit
     from .audit_store import attach_audits, audit_json, audit_of, keep_audit
     from .cli_console import stdout_console
@@ -51,7 +54,8 @@ def audit(
 
     reference = method or plugin or ""
     command = provenance.printable_command(sys.argv[1:])
-    options = AuditOptions(AUDIT_BUDGET if budget is None else budget, seed, strict, monitors, command)
+    budgets = (AUDIT_BUDGET, OWN_BUDGET) if budget is None else (budget, budget)
+    options = AuditOptions(budgets[0], seed, strict, monitors, command, budgets[1])
     changed = settings_by_method(settings or (), [reference]).get(reference, "{}")
     run_store = RunStore(store)
     executor = make_executor(RunOptions())

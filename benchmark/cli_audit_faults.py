@@ -24,7 +24,7 @@ def audit_faults(
 ) -> int:
     """Break the energy family in known ways, audit it, and print which checks find what; exit code 1 if one is missed.
 
-    Healthy presets are audited too, and must pass. About two minutes of one core per seed.
+    Healthy presets are audited too, and must pass. About six minutes of one core per seed.
     """
     from ..methods.energy.audit.faults.catalog import FAULTS, HEALTHY, NEGATIVE
     from ..methods.energy.audit.faults.report import markdown, merged, write_section

@@ -268,7 +268,8 @@ class AuditRecord(_Frozen):
     Attributes:
         kind: `harness` (the audits that fit any plugin), or `full` (those of the method's own as well).
         method_code: sha256 of the sources that define the method. config: as JSON. config_hash: sha256 of it.
-        task_hash: content of the task. budget, seed: of its fits. command, commit, versions: where it comes from.
+        task_hash: content of the task. budget, seed: of its fits. own_budget: of the one that the method's own audit
+            makes, None if it has none. command, commit, versions: where it comes from.
     """
 
     schema_version: str = "1"
@@ -281,6 +282,7 @@ class AuditRecord(_Frozen):
     task: str
     task_hash: str
     budget: float
+    own_budget: float | None = None
     seed: int
     findings: tuple[AuditFinding, ...]
     command: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from ..benchmark.audit_report import NOT_AUDITABLE, evidence_text
+from ..benchmark.audit_report import NOT_AUDITABLE, budget_words, evidence_text
 from ..benchmark.audit_store import audit_of
 from ..benchmark.records import AuditRecord
 from .audit_words import NO_METHOD, NOT_AUDITED
@@ -57,7 +57,8 @@ def _section(audit: AuditRecord, rows: list[str]) -> list[str]:
     kind = "" if audit.kind == "full" else f" ({NOT_AUDITABLE})"
     lines = [
         f"**{escape_markdown(audit_of(audit).verdict)}**{kind}, beside {escape_markdown(', '.join(rows))}.",
-        f"{code_span(audit.command)}, on {escape_markdown(audit.task)}, budget {audit.budget:g}, seed {audit.seed},",
+        f"{code_span(audit.command)}, on {escape_markdown(audit.task)},",
+        f"budget {budget_words(audit)}, seed {audit.seed},",
         f"source `{audit.method_code[:16]}`, configuration `{audit.config_hash[:16]}`,",
         f"commit {code_span(audit.commit)}.",
         "",

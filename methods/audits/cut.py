@@ -14,8 +14,9 @@ from ..base import Reads, TrainTable
 from ..check_case import Case
 from ..tables import cell_table, fit_context, pair_table, train_table
 
-#: Rows at most: of the query, of the support pool, and of each training cell.
-MAX_QUERY, MAX_POOL, MAX_TRAIN = 1500, 1000, 1000
+#: Rows at most: of the query, of the support pool, of each training cell, and of each in a method's own audit, which
+#: fits once and would see more overfitting than there is in few rows.
+MAX_QUERY, MAX_POOL, MAX_TRAIN, MAX_OWN_TRAIN = 1500, 1000, 1000, 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,15 @@ def cut(task: Task, split: Split, reads: Set[Reads], *, seed: int, budget: float
     )
     seen = train_table(task, np.sort(np.concatenate([split.train_rows, *more])), reads)
     return AuditCut(case, seen, columns.label[table], split)
+
+
+def own_train(task: Task, split: Split, reads: Set[Reads], seed: int) -> TrainTable:
+    """The training rows of the fold that an audit was cut from, for the method's own audit."""
+    splits = cell_splits(task, Protocol.CELL_CHROM, [split.cell])
+    rows = next(one for one in splits if one.fold == split.fold).train_rows
+    code, rng = task.columns.cell[rows], _stream(seed, 2)
+    kept = [_some(rows[code == one], MAX_OWN_TRAIN, rng) for one in np.unique(code)]
+    return train_table(task, np.sort(np.concatenate(kept)), reads)
 
 
 def _some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 
 from epishot.benchmark.audit import AuditOptions, audit_method
 from epishot.benchmark.audit_isolation import handed_labels, support_overlap
-from epishot.benchmark.audit_store import audit_of
+from epishot.benchmark.audit_store import audit_json, audit_of
 from epishot.benchmark.cli import run_app
 from epishot.benchmark.described import describe, locate
 from epishot.benchmark.executor import Executor
@@ -44,7 +44,7 @@ def test_a_healthy_method_is_reported_kept_and_written(tmp_path: Path, capsys: p
     for words in ("query-order", "gap = 0; allowed = 0.001", "not auditable: only the harness", "Verdict: pass."):
         assert words in text
     found = AuditRecord.model_validate_json(Path("distance.json").read_bytes())
-    assert (found.kind, found.method, found.budget, found.seed) == ("harness", "distance", 0.1, 0)
+    assert (found.kind, found.method, found.budget, found.own_budget) == ("harness", "distance", 0.1, None)
     (kept,) = Path("runs/audits/distance").glob("*.json")
     assert kept.read_bytes() == Path("distance.json").read_bytes()
     assert str(tmp_path) not in kept.read_text()
@@ -120,6 +120,33 @@ def test_a_methods_own_audit_is_taken_along(task: Task, faulty: Path, tmp_path: 
     assert audit_of(wrong).failed == ("weight-moves",)
     assert wrong.findings[-1].evidence == {"rows": None}, "a figure that JSON cannot hold is none"
     assert wrong.config_hash != found.config_hash
+
+
+def test_the_audit_of_the_energy_family_is_taken_along(task: Task, tmp_path: Path) -> None:
+    small = '{"encoder": {"width": 16}, "sampler": {"block_rows": 32}}'
+    monitors = tmp_path / "monitors.parquet"
+    options = AuditOptions(budget=0.01, own_budget=0.04, monitors=monitors)
+    found = record("energy-platt", task, options, small)
+    assert (found.kind, found.budget, found.own_budget) == ("full", 0.01, 0.04)
+    kept = AuditRecord.model_validate_json(audit_json(found))
+    assert set(outcomes(kept)) >= {
+        "null-task",
+        "routing",
+        "gradient-share",
+        "J1-pseudo-decoupling",
+        "J36-duplicated-results",
+    }
+    assert "own-audit" not in outcomes(kept)
+    share = next(one.evidence for one in kept.findings if one.name == "gradient-share")
+    assert {f"share_likelihood_{at}" for at in ("start", "middle", "end")} <= set(share)
+    assert monitors.stat().st_size > 1000
+
+
+def test_a_methods_own_audit_trains_on_the_rows_of_the_fold_over_all_its_steps(task: Task) -> None:
+    split = cuts.audit_split(task, 0)
+    whole = cuts.own_train(task, split, frozenset({Reads.FEATURES}), 0)
+    assert whole.label.size >= split.train_rows.size
+    assert (AuditOptions().budget, AuditOptions().own_budget) == (0.1, 1.0)
 
 
 def test_an_audit_that_breaks_off_is_a_finding(task: Task, faulty: Path) -> None:

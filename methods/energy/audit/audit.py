@@ -24,7 +24,7 @@ from . import verdicts_training as steps
 from .batches import batches
 from .bottleneck_noise import bottleneck
 from .cell_blind import cell_blind, identity_blind
-from .cell_monitors import cell_rows, joint_rows
+from .cell_monitors import cell_rows, joint_rows, last_rows
 from .checkpoint import checkpoint
 from .configuration import configuration
 from .evaluation import evaluation, recorded
@@ -188,7 +188,8 @@ def observed(
     subject.monitors.add(gradient_rows(watch.trail))
     with torch.random.fork_rng(devices=[]):
         last = take(twin.model, tuple(rows), watch.training.done, config.stages[-1].name)
-    _note(subject, last, [*pace_rows(watch.training, last.step, last.stage)], listener)
+    more = [*pace_rows(watch.training, last.step, last.stage), *last_rows(last, subject.seed)]
+    _note(subject, last, more, listener)
     per_row = subject.model_parameters / max(1, rest.pairs.n)
     subject.monitors.add([Row(last.step, last.stage, None, "parameters-per-row", per_row)])
     subject.monitors.rows.sort(key=lambda row: row.step)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ....tasks.chance import chance_aupr
 from .information import conditional_hsic, conditional_nats, hsic, probe
+from .mine import conditional_mine, mine
 from .monitor_table import Row
 from .snapshot import HELD_OUT, CellState, Snapshot
 
@@ -28,6 +29,18 @@ def joint_rows(snapshot: Snapshot, seed: int) -> Iterator[Row]:
     """What is logged of all training cells together."""
     for monitor, value in {**_information(snapshot, seed), **_environment(snapshot)}.items():
         yield Row(snapshot.step, snapshot.stage, None, monitor, float(value))
+
+
+def last_rows(snapshot: Snapshot, seed: int) -> Iterator[Row]:
+    """What takes longer and is logged of the trained model alone: critics trained to find the cell in z."""
+    latent, _, cell, label = snapshot.stacked()
+    rng = np.random.default_rng([seed, snapshot.step, 1])
+    rows = np.sort(rng.permutation(cell.size)[:_KERNEL_ROWS])
+    found = mine(latent[rows], cell[rows], rng)
+    given = conditional_mine(latent[rows], cell[rows], label[rows], rng)
+    values = {"mine": found.nats, "mine-p": found.p, "mine-given-y": given.nats, "mine-given-y-p": given.p}
+    for monitor, value in values.items():
+        yield Row(snapshot.step, snapshot.stage, None, monitor, value)
 
 
 def average_precision(label: np.ndarray, score: np.ndarray) -> float:

@@ -50,6 +50,10 @@ def replayed(subject: Subject, supports: Supports) -> np.ndarray:
             environment = model.neutral(supports.n_episodes)
         else:
             embedding, raw = model.student(rows, facts)
+            if model.posterior is not None and model.coupling.x_dependent:
+                # Declared for interactions: what was learned of them from few cells is held back towards no interaction.
+                default = model.student.modulator.default
+                raw = default + model.posterior.share.to(raw) * (raw - default)
             if model.posterior is not None and rows.label is not None and rows.label.shape[1]:
                 raw = model._most_probable(raw, rows)
             environment = model._environment(raw, embedding)

@@ -20,12 +20,13 @@ REPLAY_ERROR = 1e-9
 #: A perturbed part must move the logits by more than this.
 TRACE_EFFECT = 1e-9
 
-#: J1: share of H(c) that a linear probe on z tells, while the environment ratio is below the other.
-CELL_INFORMATION, ENVIRONMENT_RATIO = 0.5, 1e-3
+#: J1: share of H(c) that a linear probe on z tells, while the environment ratio is below the other. The share is
+#: half-way between the healthy presets (0) and the weaker of the planted faults (0.64) on the calibration seeds.
+CELL_INFORMATION, ENVIRONMENT_RATIO = 0.32, 1e-3
 #: J2, J18: the environment's spread over cells and supports, relative to the spread of U.
 CONSTANT_ENVIRONMENT = 1e-6
-#: J3, J26: share of query probabilities beyond 0.01 and 0.99.
-SATURATION = 0.6
+#: J3, J26: share of query probabilities beyond 0.01 and 0.99; half-way between healthy presets (0.52) and fault (0.79).
+SATURATION = 0.65
 #: J4: drift of mean U, in sd of U, that goes with a drift of the offset.
 DRIFT = 1.0
 #: J5: sd of logits within a cell.

@@ -39,6 +39,12 @@ def pseudo_decoupling(subject: Subject) -> Finding:
             "ratio_threshold": ENVIRONMENT_RATIO,
             "probe_accuracy": subject.monitors.last("cell-probe-accuracy"),
             "majority": subject.monitors.last("cell-majority"),
+            "mine_nats": subject.monitors.last("mine"),
+            "mine_p": subject.monitors.last("mine-p"),
+            "mine_nats_given_y": subject.monitors.last("mine-given-y"),
+            "mine_p_given_y": subject.monitors.last("mine-given-y-p"),
+            "hsic_p": subject.monitors.last("hsic-p"),
+            "hsic_p_given_y": subject.monitors.last("hsic-given-y-p"),
         },
     )
 
@@ -116,6 +122,8 @@ def nonlinear_dependence(subject: Subject) -> Finding:
             "quadratic": curved,
             "hsic": subject.monitors.last("hsic"),
             "hsic_p": p,
+            "mine_nats": subject.monitors.last("mine"),
+            "mine_p": subject.monitors.last("mine-p"),
             "threshold": NONLINEAR,
         },
     )

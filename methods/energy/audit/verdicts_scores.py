@@ -78,6 +78,7 @@ def overfit(subject: Subject) -> Finding:
         {
             "train_aupr": train,
             "held_out_aupr": held,
+            "gap": train - held,
             "gap_threshold": GAP,
             "train_threshold": OVERFIT_TRAIN,
             "parameters_per_row": subject.model_parameters / max(1, subject.train.pairs.n),

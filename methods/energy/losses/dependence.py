@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import cosine_similarity, one_hot
 
 from ..config import Count, Positive, Section
 from ..names import Group, LossName
@@ -170,10 +170,13 @@ class Mine(Loss):
         chosen = thin(step.cell.numel(), self.options.rows)
         latent = reverse_gradient(step.latent.flatten(0, 1)[chosen], self.options.alpha)
         embedding = reverse_gradient(cells.mean, self.options.alpha)
-        index = cells.place[chosen]
+        return -self.bound(latent, embedding, cells.place[chosen])
+
+    def bound(self, latent: Tensor, embedding: Tensor, index: Tensor) -> Tensor:
+        """The bound of the present critic on (n, d) z, (C, d_e) z_E and each row's place (n,) among the cells."""
         both = torch.relu(self.pair(latent).unsqueeze(1) + self.cell(embedding).unsqueeze(0))
         critic = self.out(both).squeeze(-1)  # (n, C)
-        share = torch.bincount(index, minlength=cells.code.numel()).to(critic.dtype) / index.numel()
-        joint = critic.gather(1, index.unsqueeze(1)).mean()
-        product = torch.logsumexp((critic + share.log()).flatten(), dim=0) - math.log(index.numel())
-        return product - joint
+        own = one_hot(index, embedding.shape[0]).to(critic.dtype)
+        joint = (critic * own).sum(1).mean()
+        product = torch.logsumexp((critic + own.mean(0).log()).flatten(), dim=0) - math.log(index.shape[0])
+        return joint - product

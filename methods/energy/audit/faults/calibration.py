@@ -15,7 +15,7 @@ FIGURES: tuple[tuple[str, str, str], ...] = (
     ("J4-translation-drift", "u_drift", "threshold"),
     ("J5-collapse", "smallest_score_sd", "threshold"),
     ("J6-overfit", "train_aupr", "train_threshold"),
-    ("J6-overfit", "held_out_aupr", "gap_threshold"),
+    ("J6-overfit", "gap", "gap_threshold"),
     ("J8-role-swap", "u_between_share", "threshold"),
     ("J8-role-swap", "common_interaction", "interaction_threshold"),
     ("J9-nonlinear-dependence", "quadratic", "threshold"),

@@ -7,7 +7,7 @@ import pytest
 from epishot.methods.audits.finding import AuditFailure, Outcome
 from epishot.methods.energy import presets
 from epishot.methods.energy.audit.audit import ALIGNMENT, audit_energy
-from epishot.methods.energy.audit.faults.catalog import FAULTS, HEALTHY
+from epishot.methods.energy.audit.faults.catalog import FAULTS
 from epishot.methods.energy.audit.faults.report import BEGIN, END, write_section
 from epishot.methods.energy.audit.faults.trial import BUDGET, SMALL, context, small, table, try_fault, try_preset
 from epishot.methods.energy.audit.thresholds import CALIBRATION_SEEDS, TABLE_SEEDS
@@ -16,49 +16,36 @@ from epishot.tasks.errors import EpishotError
 
 SEED = 7
 BY_NAME = {fault.name: fault for fault in FAULTS}
-#: Short ones, one of each kind; all others are slow tests.
-QUICK = (
+#: What the records name, and what was missed once; `epishot audit-faults` plants all of them, in some minutes.
+PLANTED = (
     "bottleneck-removed",
     "psi-detached",
     "m-constant",
     "r-zero-at-test",
     "cell-in-encoder",
-    "batch-statistics",
     "distillation-reaches-u",
+    "temperature-to-zero",
     "opportunist-in-prediction",
     "support-overlaps-query",
     "resampled-evaluation",
+    "branch-on-test-labels",
     "single-cell-contrast",
     "id-to-other",
     "weight-not-applied",
     "checkpoint-partly-loaded",
     "gene-lookup",
-    "hidden-labels-read",
+    "pseudo-decoupled",
 )
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", PLANTED)
 def test_the_audit_catches(name):
     trial = try_fault(BY_NAME[name], SEED)
     assert trial.right, (set(trial.expected) - set(trial.failed), trial.failed)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(set(BY_NAME) - set(QUICK)))
-def test_the_audit_catches_the_others_too(name):
-    trial = try_fault(BY_NAME[name], SEED)
-    assert trial.right, (set(trial.expected) - set(trial.failed), trial.failed)
-
-
-@pytest.mark.parametrize("preset", [presets.EnergyAdditive], ids=lambda preset: preset.name)
-def test_a_healthy_preset_passes_every_check(preset):
-    assert try_preset(preset, (), SEED).failed == ()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("preset", [one for one in HEALTHY if one is not presets.EnergyAdditive])
-def test_the_other_healthy_presets_pass_every_check(preset):
-    assert try_preset(preset, (), SEED).failed == ()
+def test_a_healthy_preset_passes_every_check():
+    assert try_preset(presets.EnergyAdditive, (), SEED).failed == ()
 
 
 def test_with_early_stopping_a_healthy_method_passes_the_evaluation_check():
@@ -101,8 +88,9 @@ def test_strict_stops_a_training_that_would_have_gone_on(monkeypatch):
     assert len(steps) == 1
 
 
-def test_strict_lets_a_healthy_method_through():
-    method = small(presets.EnergyPlatt, {})
+@pytest.mark.parametrize("preset", [presets.EnergyPlatt, presets.EnergyBilinear], ids=lambda preset: preset.name)
+def test_strict_lets_a_healthy_method_through(preset):
+    method = small(preset, {})
     findings = method.audit(table(type(method)), context(SEED, 0.1), strict=True)
     assert {finding.name for finding in findings} >= set(ALIGNMENT)
 

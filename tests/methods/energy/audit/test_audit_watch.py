@@ -15,6 +15,7 @@ from epishot.methods.energy.audit.faults.trial import context, small, table
 from epishot.methods.energy.audit.figure import draw_monitors
 from epishot.methods.energy.audit.held_out import hold_out
 from epishot.methods.energy.audit.information import conditional_nats, hsic, probe
+from epishot.methods.energy.audit.mine import conditional_mine, mine
 from epishot.methods.energy.losses.build import LOSSES
 from epishot.methods.energy.names import LossName
 
@@ -59,6 +60,7 @@ def test_monitors_are_tidy_and_drawn(tmp_path):
         "cell-information", "hsic-p", "environment-ratio", "correlation-m-u", "temperature", "saturation", "u-mean",
         "rho", "loss-drop", "student-discriminability", "student-mimicry", "score-sd", "parameters-per-row",
         "loss:task", "gradient:task:encoder", "cosine:task:rank", "aupr-equal",
+        "mine", "mine-p", "mine-given-y", "mine-given-y-p",
     }  # fmt: skip
     assert found["step"].is_monotonic_increasing
     assert draw_monitors(path, tmp_path / "monitors.svg").stat().st_size > 10_000
@@ -92,6 +94,35 @@ def test_probes_see_location_scale_and_nothing():
     told[:, 0] += 5 * label
     assert probe(told, cell).nats > 0.5
     assert conditional_nats(told, cell, label) < 0.05
+
+
+def test_critics_find_what_is_known_of_the_cell_and_nothing_else():
+    rng = np.random.default_rng(0)
+    cell = np.repeat(np.arange(2), 150)
+    nothing = rng.normal(size=(300, 4))
+    apart, folded = nothing.copy(), nothing.copy()
+    apart[:, 0] += 8 * cell  # I(x; c) = ln 2
+    folded[:, 0] = 3 * cell * rng.choice([-1, 1], 300) + 0.3 * nothing[:, 0]  # as much, and nothing linear
+    for told in (apart, folded):
+        found = mine(told, cell, rng)
+        assert 0.4 < found.nats < np.log(2) + 0.02
+        assert found.p == 1 / 40
+    assert probe(folded, cell).share < 0.1
+    assert mine(nothing, cell, rng).p > 0.05
+    assert mine(nothing, cell, rng).nats < 0.05
+    # Given the label, what the label alone explains is gone.
+    label = np.where(rng.random(300) < 0.9, cell, 1 - cell)
+    explained = nothing.copy()
+    explained[:, 0] += 5 * label
+    assert mine(explained, cell, rng).p == 1 / 40
+    assert conditional_mine(explained, cell, label, rng).p > 0.05
+
+
+def test_critics_of_independent_rows_have_p_values_that_are_spread_evenly():
+    rng = np.random.default_rng(1)
+    found = [mine(rng.normal(size=(120, 4)), np.repeat(np.arange(3), 40), rng).p for _ in range(15)]
+    assert 0.25 < np.mean(found) < 0.75
+    assert np.mean(np.array(found) <= 0.05) <= 0.2
 
 
 def test_average_precision_is_the_reference_one_with_ties_and_weights():
