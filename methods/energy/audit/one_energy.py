@@ -51,7 +51,7 @@ def replayed(subject: Subject, supports: Supports) -> np.ndarray:
         else:
             embedding, raw = model.student(rows, facts)
             if model.posterior is not None and model.coupling.x_dependent:
-                # Declared for interactions: what few cells taught of them is held back towards no interaction.
+                # Declared for interactions: what few cells have taught of them is held back towards no interaction.
                 default = model.student.modulator.default
                 raw = default + model.posterior.share.to(raw) * (raw - default)
             if model.posterior is not None and rows.label is not None and rows.label.shape[1]:

@@ -25,7 +25,8 @@ TRACE_EFFECT = 1e-9
 CELL_INFORMATION, ENVIRONMENT_RATIO = 0.32, 1e-3
 #: J2, J18: the environment's spread over cells and supports, relative to the spread of U.
 CONSTANT_ENVIRONMENT = 1e-6
-#: J3, J26: share of query probabilities beyond 0.01 and 0.99; half-way between healthy presets (0.52) and fault (0.79).
+#: J3, J26: share of query probabilities beyond 0.01 and 0.99; about half-way between healthy presets (0.54) and the
+#: fault (0.79).
 SATURATION = 0.65
 #: J4: drift of mean U, in sd of U, that goes with a drift of the offset.
 DRIFT = 1.0
