@@ -69,7 +69,7 @@ def harness(order: AuditOrder) -> HarnessResult:
         raise EpishotError(f"{order.where} cannot be audited on this task: {error}") from error
     except Exception:  # is a finding
         pass
-    findings = run_harness(subject, order.where)
+    findings = [_plain(one, order.where) for one in run_harness(subject, order.where)]
     try:
         scores = [subject.score(supports) for supports in order.requests]
     except Exception:  # the findings tell

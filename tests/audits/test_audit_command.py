@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from epishot.benchmark import audit_worker
 from epishot.benchmark.audit import AuditOptions, audit_method
 from epishot.benchmark.audit_isolation import handed_labels, support_overlap
 from epishot.benchmark.audit_store import audit_json, audit_of
@@ -16,7 +18,7 @@ from epishot.benchmark.executor import Executor
 from epishot.benchmark.records import AuditRecord
 from epishot.benchmark.specs import MethodSpec
 from epishot.methods.audits import cut as cuts
-from epishot.methods.audits.finding import Outcome
+from epishot.methods.audits.finding import Finding, Outcome
 from epishot.methods.base import Reads
 from epishot.tasks.task import Task
 
@@ -180,3 +182,14 @@ def test_support_overlapping_query_is_refused(task: Task) -> None:
 
     overlapping = replace(split, pool_rows=split.query_rows[:5])
     assert support_overlap(task, overlapping).outcome is Outcome.FAIL
+
+
+def test_a_figure_of_the_harness_that_is_not_defined_is_none(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = Finding("odd", Outcome.PASS, "A figure is missing.", {"gap": float("nan"), "rows": np.int64(3)})
+    monkeypatch.setattr(audit_worker, "run_harness", lambda subject, where: [odd])
+    method = describe(locate(MethodSpec("distance")))
+    split = cuts.audit_split(task, 0)
+    made = cuts.cut(task, split, method.reads, seed=0, budget=0.1)
+    order = audit_worker.AuditOrder(method.address, method.code, {}, "here", made, ())
+    (found,) = audit_worker.harness(order).findings
+    assert found.evidence == {"gap": None, "rows": 3}
