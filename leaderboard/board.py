@@ -42,6 +42,11 @@ class TableKey:
     balance: str
     k: int
 
+    @property
+    def headline(self) -> bool:
+        """Whether it is of the headline's grid: zero-shot, or labelled natural supports."""
+        return self.k == 0 or (self.regime, self.balance) == ("labelled", "natural")
+
 
 @dataclass(frozen=True)
 class CellHead:

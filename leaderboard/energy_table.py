@@ -45,8 +45,7 @@ def energy_markdown(board: Board) -> str:
         tables = [
             table
             for table in board.tables
-            if (table.key.task, table.key.protocol) == (task, protocol)
-            and (table.key.k == 0 or (table.key.regime, table.key.balance) == ("labelled", "natural"))
+            if (table.key.task, table.key.protocol) == (task, protocol) and table.key.headline
         ]
         lines = _lines(board, tables, task, protocol)
         if lines:

@@ -50,8 +50,7 @@ def _tables(board: Board) -> list[BoardTable]:
     chosen: dict[tuple[str, str], BoardTable] = {}
     for table in board.tables:
         place = (table.key.task, table.key.protocol)
-        headline = table.key.k == 0 or (table.key.regime, table.key.balance) == ("labelled", "natural")
-        if table.macro_cells and headline and (place not in chosen or table.key.k > chosen[place].key.k):
+        if table.macro_cells and table.key.headline and (place not in chosen or table.key.k > chosen[place].key.k):
             chosen[place] = table
     return list(chosen.values())
 

@@ -34,8 +34,7 @@ def methods_markdown(board: Board) -> str:
         tables = [
             table
             for table in board.tables
-            if (table.key.task, table.key.protocol) == (task, protocol)
-            and (table.key.k == 0 or (table.key.regime, table.key.balance) == ("labelled", "natural"))
+            if (table.key.task, table.key.protocol) == (task, protocol) and table.key.headline
         ]
         records = {r.method.name: r for r in board.records if (r.task, r.protocol) == (task, protocol)}
         parts.append(_section(f"## {escape_markdown(task)}, `{protocol}`", tables, records))

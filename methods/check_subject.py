@@ -100,12 +100,19 @@ class Subject:
             raise BrokenRuleError(f"score returned {found} where (E, n) = ({supports.n_episodes}, {query.n}) is due")
         return np.array(scores, dtype=np.float64)
 
-    def demand_close(self, expected: np.ndarray, found: np.ndarray, finding: str) -> None:
-        """Raise `BrokenRuleError` unless two (E, n) scores agree up to the rounding of sums; keeps the largest gap."""
+    def close(self, expected: np.ndarray, found: np.ndarray) -> bool:
+        """Whether two (E, n) scores agree up to the rounding of sums; keeps the largest gap."""
         gap = relative_gap(expected, found)
         self.evidence["gap"] = max(gap, float(self.evidence.get("gap") or 0.0))
         self.evidence["allowed"] = TOLERANCE
-        demand(gap <= TOLERANCE, f"{finding}: scores differ by up to {float(np.abs(expected - found).max()):.3g}")
+        return gap <= TOLERANCE
+
+    def demand_close(self, expected: np.ndarray, found: np.ndarray, finding: str) -> None:
+        """Raise `BrokenRuleError` unless two (E, n) scores agree up to the rounding of sums; keeps the largest gap."""
+        demand(
+            self.close(expected, found),
+            f"{finding}: scores differ by up to {float(np.abs(expected - found).max()):.3g}",
+        )
 
 
 @dataclass(frozen=True)
