@@ -28,7 +28,7 @@ epishot verify board/
 """
 
 
-_PAGES = ("LEADERBOARD.md", "COST.md", "METHODS.md", "ENERGY.md")
+_PAGES = ("LEADERBOARD.md", "COST.md", "METHODS.md", "ENERGY.md", "AUDITS.md")
 
 
 def files_of(board: Path, archive: Path) -> Iterator[tuple[str, Path]]:
