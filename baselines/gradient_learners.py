@@ -8,8 +8,7 @@ is adapted, alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
@@ -20,8 +19,6 @@ from ..tasks.errors import MethodError
 from .inputs import RankedInputs
 from .maml import LabelledPairs, Maml, bce_loss
 from .networks import count, init_mlp, optimise
-
-_Rate = TypeVar("_Rate", float, Tensor)
 
 #: As MAML's: minibatch, noise on inputs of unit variance, peak learning rate, weight decay.
 _BATCH = 512
@@ -71,10 +68,9 @@ class Anil(Maml):
     summary = "ANIL: MAML whose inner loop adapts the last layer only"
     paper = "Raghu et al. 2020, ICLR, section 4"
 
-    def _rate(self, alpha: _Rate, k: int) -> Mapping[str, _Rate]:  # type: ignore[override]
-        # `adapt` leaves alone what a mapping does not name.
+    def _moving(self) -> Collection[str]:
         last = len(self._hidden)
-        return dict.fromkeys((f"weight{last}", f"bias{last}"), super()._rate(alpha, k))
+        return f"weight{last}", f"bias{last}"
 
 
 class FineTune(Maml):

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..methods.base import Balance, FitContext, TrainTable
 from ..tasks.errors import MethodError
-from . import maml
-from .inputs import RankedInputs
 from .learn2learn_import import INSTALL, RELEASE, learn2learn
 from .maml import LabelledPairs, Maml, bce_loss
-from .meta_training import EpisodeSampler
-from .networks import Parameters, init_mlp, mlp, optimise
+from .networks import Parameters, mlp
 
 
 class Network(nn.Module):
@@ -81,7 +76,7 @@ def meta_loss(
 
 
 class MamlLearn2learn(Maml):
-    """The method `maml` with learn2learn in place of `torch.func`, in meta-training and in scoring.
+    """The method `maml` with learn2learn in place of `inner_loop`, in meta-training and in scoring.
 
     Finn, Abbeel & Levine 2017, Algorithm 1, by the library of Arnold et al. 2020, "learn2learn: A Library for
     Meta-Learning Research", arXiv:2008.12284. Network, inputs, episodes, outer objective, optimiser, numbers of
@@ -118,60 +113,10 @@ class MamlLearn2learn(Maml):
         if (found := learn2learn().version) != RELEASE:
             raise MethodError(f"maml-learn2learn runs learn2learn {RELEASE}, not {found}; install it with: {INSTALL}")
 
-    def sampler(self, train: TrainTable, generator: np.random.Generator) -> EpisodeSampler:
-        """Where meta-training tasks come from; override it to use `learn2learn_sampler.from_task_transforms`."""
-        return EpisodeSampler(train, generator)
-
-    def fit(self, train: TrainTable, context: FitContext) -> None:
-        """Pre-train on pooled rows, then meta-train by learn2learn; the draws are those of `Maml.fit`."""
-        torch.set_num_threads(1)
-        rng = context.generator()
-        noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        self._inputs = RankedInputs.fit(train)
-        inputs = self._inputs.of_train(train)
-        label = torch.from_numpy(train.label.astype(np.float32))
-        positives = float(label.sum())
-        self._prior_logit = float(np.log((positives + 1) / (len(label) - positives + 1)))
-        sampler = self.sampler(train, rng)
-
-        def noisy(rows: np.ndarray, weight: Tensor | None = None, offset: float = 0.0) -> LabelledPairs:
-            """The pairs `rows`, ([T,] n), with noise on their inputs."""
-            index = torch.from_numpy(rows)
-            clean = inputs[index]
-            moved = clean + maml._INPUT_NOISE * torch.randn(clean.shape, generator=noise)
-            weight = torch.ones(rows.shape) if weight is None else weight
-            return LabelledPairs(moved, label[index], weight, torch.full(rows.shape[:-1], offset))
-
-        def pooled_loss(parameters: dict[str, Tensor]) -> Tensor:
-            return bce_loss(parameters, noisy(rng.integers(len(label), size=maml._PRETRAINING_BATCH)))
-
-        def episodic_loss(parameters: dict[str, Tensor]) -> Tensor:
-            k = int(rng.choice(maml._META_SHOTS))
-            balance = Balance.BALANCED if rng.random() < maml._BALANCED_SHARE else Balance.NATURAL
-            batch = sampler.draw(maml._META_TASKS, k, maml._META_QUERY, balance)
-            supports = noisy(batch.support, torch.from_numpy(batch.weight), self._offset(balance))
-            queries = noisy(batch.query)
-            network, alpha = self._split(parameters)
-            rate = self._rate(alpha, k)
-            after = meta_loss(network, supports, queries, rate, self._inner_steps, self._first_order)
-            return after + pooled_loss(network)
-
-        pretrained = optimise(
-            init_mlp([inputs.shape[1], *self._hidden, 1], noise),
-            pooled_loss,
-            steps=context.steps(maml._PRETRAINING_STEPS),
-            learning_rate=maml._LEARNING_RATE,
-            weight_decay=maml._WEIGHT_DECAY,
-        )
-        trained = optimise(
-            pretrained | {maml._RATE: torch.zeros(1)},
-            episodic_loss,
-            steps=context.steps(maml._META_STEPS),
-            learning_rate=maml._META_LEARNING_RATE,
-            weight_decay=maml._WEIGHT_DECAY,
-        )
-        self._parameters, alpha = self._split(trained)
-        self._alpha = float(alpha)
+    def _meta_loss(
+        self, network: dict[str, Tensor], supports: LabelledPairs, queries: LabelledPairs, rate: Tensor
+    ) -> Tensor:
+        return meta_loss(network, supports, queries, rate, self._inner_steps, self._first_order)
 
     def _adapted(self, supports: LabelledPairs) -> dict[str, Tensor]:
         """One set of parameters per support, adapted by learn2learn: each with a leading dimension E."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, NamedTuple, TypeVar
+from collections.abc import Collection, Mapping
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..methods.base import Balance, FitContext, Method, PairTable, Reads, Regime, Supports, TrainTable
-from .inner_step import gradient_step
+from .inner_loop import LabelledPairs, descend
 from .inputs import RankedInputs
 from .meta_training import EpisodeSampler
 from .networks import Parameters, count, init_mlp, mlp, mlp_in_chunks, optimise
 
-#: A learning rate (a number, or a tensor of one) for all parameters, or one for each parameter that is adapted.
-InnerRate = float | Tensor | Mapping[str, float | Tensor]
 _Rate = TypeVar("_Rate", float, Tensor)
 
 #: Name under which the logarithm of alpha, relative to its start, is optimised together with the network.
@@ -44,22 +42,6 @@ _WEIGHT_DECAY = 1.0
 _SCORE_CHUNK = 16
 
 
-class LabelledPairs(NamedTuple):
-    """Pairs as the inner or outer loss sees them; with a leading task dimension T where tasks are batched.
-
-    Attributes:
-        inputs: ([T,] n, D). label: ([T,] n) 0/1. weight: ([T,] n), 0 = padding.
-        offset: ([T]) added to the logit inside the loss: 0 for natural draws; for balanced draws minus the
-            logit of the natural prevalence (the correction for case-control sampling, so that adaptation
-            on a balanced support does not raise every probability).
-    """
-
-    inputs: Tensor
-    label: Tensor
-    weight: Tensor
-    offset: Tensor
-
-
 def bce_loss(parameters: Parameters, pairs: LabelledPairs) -> Tensor:
     """Weighted mean binary cross-entropy of each task, ([T]); 0 where every weight is 0 (k = 0)."""
     logit = mlp(parameters, pairs.inputs).squeeze(-1) + pairs.offset.unsqueeze(-1)
@@ -70,37 +52,37 @@ def bce_loss(parameters: Parameters, pairs: LabelledPairs) -> Tensor:
 def adapt(
     parameters: Parameters,
     supports: LabelledPairs,
-    inner_rate: InnerRate,
+    inner_rate: float | Tensor,
     inner_steps: int,
     first_order: bool = False,
+    names: Collection[str] | None = None,
 ) -> dict[str, Tensor]:
     """Gradient descent on the supports of T tasks: theta' of Finn et al. 2017, Algorithm 1, line 6.
 
     Args:
         parameters: the meta-initialisation theta. supports: (T, k) pairs.
-        inner_rate: alpha; a mapping adapts only the parameters that it names (ANIL adapts the last layer).
-        inner_steps: number of full-batch steps; 0 returns theta.
+        inner_rate: alpha, a number or a tensor of one. inner_steps: number of full-batch steps; 0 returns theta.
         first_order: treat the inner gradients as constants in the outer one (FOMAML).
+        names: the parameters to adapt (ANIL adapts the last layer); default all.
 
     Returns:
-        theta', differentiable with respect to theta and to tensors in `inner_rate`; adapted parameters have a
-        leading dimension T.
+        theta', differentiable (once) with respect to theta and `inner_rate`; adapted parameters have a leading
+        dimension T.
     """
-    if not isinstance(inner_rate, Mapping):
-        inner_rate = dict.fromkeys(parameters, inner_rate)
-    adapted = dict(parameters)
-    for _ in range(inner_steps):
-        adapted = gradient_step(adapted, *supports, inner_rate, first_order)
-    return adapted
+    if inner_steps == 0:
+        return dict(parameters)
+    rate = torch.as_tensor(inner_rate, dtype=supports.inputs.dtype)
+    return descend(parameters, supports, rate, parameters if names is None else names, inner_steps, first_order)
 
 
 def meta_loss(
     parameters: Parameters,
     supports: LabelledPairs,
     queries: LabelledPairs,
-    inner_rate: InnerRate,
+    inner_rate: float | Tensor,
     inner_steps: int,
     first_order: bool = False,
+    names: Collection[str] | None = None,
 ) -> Tensor:
     """Mean query loss of T tasks after adaptation to their supports: the objective of Algorithm 1, line 8.
 
@@ -108,12 +90,12 @@ def meta_loss(
 
     Args:
         parameters: the meta-initialisation. supports, queries: (T, k) and (T, q) pairs.
-        inner_rate, inner_steps, first_order: see `adapt`.
+        inner_rate, inner_steps, first_order, names: see `adapt`.
 
     Returns:
         Scalar; its gradient is the second-order meta-gradient unless `first_order`.
     """
-    return bce_loss(adapt(parameters, supports, inner_rate, inner_steps, first_order), queries).mean()
+    return bce_loss(adapt(parameters, supports, inner_rate, inner_steps, first_order, names), queries).mean()
 
 
 class Maml(Method):
@@ -137,6 +119,8 @@ class Maml(Method):
     """
 
     name = "maml"
+    # 2: the inner loop and its derivative are written out; the same numbers up to rounding.
+    version = "2"
     summary = "MAML, second order: MLP on ranked features adapted by gradient steps on the support"
     paper = "Finn et al. 2017, ICML, Algorithm 1"
     reads = frozenset({Reads.FEATURES, Reads.DISTANCE, Reads.COORDINATES})
@@ -188,7 +172,7 @@ class Maml(Method):
         # One pseudo-count per class keeps the logit finite when the training cells hold one class only.
         positives = float(label.sum())
         self._prior_logit = float(np.log((positives + 1) / (len(label) - positives + 1)))
-        sampler = EpisodeSampler(train, rng)
+        sampler = self.sampler(train, rng)
 
         def noisy(rows: np.ndarray) -> Tensor:
             clean = inputs[torch.from_numpy(rows)]
@@ -211,8 +195,7 @@ class Maml(Method):
             queries = _unweighted(noisy(batch.query), label[torch.from_numpy(batch.query)])
             network, alpha = self._split(parameters)
             rate = self._rate(alpha, k)
-            after = meta_loss(network, supports, queries, rate, self._inner_steps, self._first_order)
-            return after + pooled_loss(network)
+            return self._meta_loss(network, supports, queries, rate) + pooled_loss(network)
 
         start = init_mlp([inputs.shape[1], *self._hidden, 1], noise)
         pretrained = optimise(
@@ -231,6 +214,10 @@ class Maml(Method):
         )
         self._parameters, alpha = self._split(trained)
         self._alpha = float(alpha)
+
+    def sampler(self, train: TrainTable, generator: np.random.Generator) -> EpisodeSampler:
+        """Where the tasks of meta-training come from; a subclass may draw others."""
+        return EpisodeSampler(train, generator)
 
     def score(self, supports: Supports, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
         """Logits (E, n) float64 of the network adapted to each support; see `Method.score`."""
@@ -253,8 +240,16 @@ class Maml(Method):
     def _adapted(self, supports: LabelledPairs) -> dict[str, Tensor]:
         """One set of parameters per support: those that were adapted have a leading dimension E."""
         rate = self._rate(self._alpha, supports.label.shape[-1])
+        return adapt(self._parameters, supports, rate, self._inner_steps, first_order=True, names=self._moving())
 
-        return adapt(self._parameters, supports, rate, self._inner_steps, first_order=True)
+    def _meta_loss(
+        self, network: dict[str, Tensor], supports: LabelledPairs, queries: LabelledPairs, rate: Tensor
+    ) -> Tensor:
+        return meta_loss(network, supports, queries, rate, self._inner_steps, self._first_order, self._moving())
+
+    def _moving(self) -> Collection[str] | None:
+        """Names of the parameters that the support adapts; None means all."""
+        return None
 
     def _split(self, parameters: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The network, and alpha (1,)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pytest
 import torch
@@ -35,14 +37,19 @@ def make_parameters(seed: int = 0) -> dict[str, Tensor]:
     return init_mlp([WIDTH, 5, 5, 1], torch.Generator().manual_seed(seed), torch.float64)
 
 
+ALL = tuple(make_parameters())
+
+
 def meta_gradient(parameters: dict[str, Tensor], first_order: bool) -> dict[str, Tensor]:
     live = {name: tensor.clone().requires_grad_() for name, tensor in parameters.items()}
     loss = meta_loss(live, make_pairs(K, 1, 0.3), make_pairs(Q, 2), 0.4, 3, first_order)
     return dict(zip(live, torch.autograd.grad(loss, list(live.values())), strict=True))
 
 
-def loop_gradient(parameters: dict[str, Tensor], first_order: bool) -> dict[str, Tensor]:
-    """Algorithm 1 with plain autograd, one task and one layer at a time."""
+def loop_gradient(
+    parameters: dict[str, Tensor], first_order: bool, names: Collection[str] = ALL, rate: Tensor | float = 0.4
+) -> dict[str, Tensor]:
+    """Algorithm 1 with plain autograd, one task and one layer at a time; with `rate`, if it is a tensor."""
 
     def loss_of(weights: list[Tensor], x: Tensor, y: Tensor, offset: float) -> Tensor:
         hidden = x
@@ -52,17 +59,20 @@ def loop_gradient(parameters: dict[str, Tensor], first_order: bool) -> dict[str,
         p = torch.sigmoid(hidden[:, 0] + offset)
         return -(y * p.log() + (1 - y) * (1 - p).log()).mean()
 
-    live = [tensor.clone().requires_grad_() for tensor in parameters.values()]
+    live = {name: tensor.clone().requires_grad_() for name, tensor in parameters.items()}
     support, query = make_pairs(K, 1, 0.3), make_pairs(Q, 2)
     total = torch.zeros((), dtype=torch.float64)
     for task in range(TASKS):
-        weights = list(live)
+        weights = list(live.values())
         for _ in range(3):
             inner = loss_of(weights, support.inputs[task], support.label[task], 0.3)
             gradients = torch.autograd.grad(inner, weights, create_graph=not first_order, retain_graph=True)
-            weights = [w - 0.4 * g for w, g in zip(weights, gradients, strict=True)]
+            weights = [
+                w - rate * g if name in names else w for name, w, g in zip(live, weights, gradients, strict=True)
+            ]
         total = total + loss_of(weights, query.inputs[task], query.label[task], 0.0) / TASKS
-    return dict(zip(parameters, torch.autograd.grad(total, live), strict=True))
+    of = live | ({"rate": rate} if isinstance(rate, Tensor) else {})
+    return dict(zip(of, torch.autograd.grad(total, list(of.values())), strict=True))
 
 
 @pytest.mark.parametrize("first_order", [False, True])
@@ -71,6 +81,37 @@ def test_meta_gradient_equals_a_plain_autograd_loop(first_order: bool) -> None:
     ours, reference = meta_gradient(parameters, first_order), loop_gradient(parameters, first_order)
     for name in parameters:
         torch.testing.assert_close(ours[name], reference[name], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize(
+    "names",
+    [ALL, ("weight2", "bias2"), ("weight2",), ("bias2",), ("weight0", "bias0"), ("bias0", "weight1"), ("bias1",)],
+    ids=" ".join,
+)
+def test_whichever_parameters_move_all_have_their_meta_gradient_and_so_has_the_rate(names, first_order: bool) -> None:
+    """Those that stay too: the inner gradients of the others depend on them."""
+    parameters = make_parameters()
+    rate = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+    live = {name: tensor.clone().requires_grad_() for name, tensor in parameters.items()}
+    loss = meta_loss(live, make_pairs(K, 1, 0.3), make_pairs(Q, 2), rate, 3, first_order, names)
+    ours = torch.autograd.grad(loss, [*live.values(), rate])
+    reference = loop_gradient(parameters, first_order, names, rate)
+    for name, found in zip([*live, "rate"], ours, strict=True):
+        torch.testing.assert_close(found, reference[name], rtol=0, atol=1e-12, msg=name)
+
+
+def test_adaptation_goes_on_from_adapted_parameters() -> None:
+    """Two times two steps are four, and so are their derivatives."""
+    live = {name: tensor.requires_grad_() for name, tensor in make_parameters().items()}
+    support = make_pairs(K, 1)
+    once, twice = adapt(live, support, 0.4, 4), adapt(adapt(live, support, 0.4, 2), support, 0.4, 2)
+    gradients = [
+        torch.autograd.grad(bce_loss(end, make_pairs(Q, 2)).mean(), list(live.values())) for end in (once, twice)
+    ]
+    for name, one, two in zip(live, *gradients, strict=True):
+        torch.testing.assert_close(once[name], twice[name], rtol=0, atol=1e-12)
+        torch.testing.assert_close(one, two, rtol=0, atol=1e-12)
 
 
 def test_second_order_meta_gradient_equals_finite_differences() -> None:
@@ -96,9 +137,9 @@ def test_first_and_second_order_differ() -> None:
     assert (exact["weight0"] - approximate["weight0"]).abs().max() > 1e-4
 
 
-def test_a_mapping_of_rates_adapts_only_what_it_names() -> None:
+def test_only_the_named_parameters_are_adapted() -> None:
     parameters = make_parameters()
-    adapted = adapt(parameters, make_pairs(K, 1), {"weight2": 0.1, "bias2": 0.1}, 3)
+    adapted = adapt(parameters, make_pairs(K, 1), 0.1, 3, names=("weight2", "bias2"))
     for name, tensor in parameters.items():
         assert torch.equal(adapted[name], tensor.expand_as(adapted[name])) == (name not in {"weight2", "bias2"})
 
