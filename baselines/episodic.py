@@ -71,6 +71,8 @@ class EpisodicLearner(Method):
     inputs, a fixed number of steps) and batched scoring are done here.
     """
 
+    # 2: other draws of the training episodes.
+    version = "2"
     reads = frozenset({Reads.FEATURES, Reads.DISTANCE, Reads.COORDINATES})
     regimes = frozenset({Regime.NONE, Regime.LABELLED})
     transductive = True

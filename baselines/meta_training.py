@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from ..methods.base import Balance, PairTable, TrainTable
 #: of protocol `cell`.
 _SUPPORT_SHARE = 0.25
 _PARTITIONS_PER_CELL = 16
+#: Cells of millions of pairs have fewer (at least 4): every partition holds the row numbers of its cell.
+_ROWS_OF_PARTITIONS = 1 << 22
 
 
 class MetaBatch(NamedTuple):
@@ -72,22 +75,23 @@ class EpisodeSampler:
             T tasks of one k.
         """
         rng = self._generator
-        support = np.zeros((n_tasks, k), dtype=np.int64)
-        weight = np.zeros((n_tasks, k), dtype=np.float32)
-        query = np.empty((n_tasks, n_query), dtype=np.int64)
         chosen = rng.integers(len(self._cells), size=n_tasks)
-        for task, cell in enumerate(chosen):
-            options = self._partitions[cell]
-            partition = options[rng.integers(len(options))]
-            if balance is Balance.BALANCED:
-                each = min(k // 2, *(side.size for side in partition.support_by_label))
-                rows = np.concatenate([_some(side, each, rng) for side in partition.support_by_label])
-            else:
-                rows = _some(partition.support, k, rng)
-            support[task, : rows.size] = rows
-            weight[task, : rows.size] = 1.0
-            query[task] = partition.query[rng.integers(partition.query.size, size=n_query)]
-        return MetaBatch(support, weight, query, self._cells[chosen], balance)
+        which = rng.integers([len(self._partitions[cell]) for cell in chosen])
+        sides = [self._partitions[cell][index] for cell, index in zip(chosen, which, strict=True)]
+        if balance is Balance.BALANCED:
+            by_label = [[side.support_by_label[label] for side in sides] for label in (0, 1)]
+            each = np.minimum(*(_sizes(rows) for rows in by_label))
+            halves = [_some(rows, each, k // 2, rng) for rows in by_label]
+            # An odd k leaves its last place empty.
+            rest = np.zeros((n_tasks, k % 2))
+            support = np.concatenate([*(rows for rows, _ in halves), rest.astype(np.int64)], axis=1)
+            weight = np.concatenate([*(weight for _, weight in halves), rest.astype(np.float32)], axis=1)
+        else:
+            pools = [side.support for side in sides]
+            support, weight = _some(pools, _sizes(pools), k, rng)
+        queries = [side.query for side in sides]
+        places = rng.integers(_sizes(queries)[:, None], size=(n_tasks, n_query))
+        return MetaBatch(support, weight, _gathered(queries, places), self._cells[chosen], balance)
 
 
 def locus_groups(pairs: PairTable) -> np.ndarray:
@@ -109,7 +113,7 @@ def _partitions(rows: np.ndarray, groups: np.ndarray, label: np.ndarray, rng: np
         found, group = rows, np.arange(rows.size)
     sizes = np.bincount(group, minlength=found.size)
     partitions = []
-    for _ in range(_PARTITIONS_PER_CELL):
+    for _ in range(min(_PARTITIONS_PER_CELL, max(4, _ROWS_OF_PARTITIONS // rows.size))):
         order = rng.permutation(found.size)
         # At least one group on either side, however unequal they are.
         reached = int(np.searchsorted(np.cumsum(sizes[order]), _SUPPORT_SHARE * rows.size)) + 1
@@ -122,6 +126,46 @@ def _partitions(rows: np.ndarray, groups: np.ndarray, label: np.ndarray, rng: np
     return partitions
 
 
-def _some(rows: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """At most `size` distinct members of `rows`."""
-    return rows[rng.choice(rows.size, size=min(size, rows.size), replace=False, shuffle=False)]
+def _some(
+    pools: Sequence[np.ndarray], most: np.ndarray, k: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """At most `most` (T,) of k distinct members of each pool: (T, k) rows, and (T, k) weights, 0 for padding."""
+    sizes = _sizes(pools)
+    places = _distinct(sizes, k, rng)
+    drawn = np.arange(k) < np.minimum(most, sizes)[:, None]
+    return _gathered(pools, places) * drawn, drawn.astype(np.float32)
+
+
+def _distinct(sizes: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """(T, k) distinct places below each size in random order; where there are fewer, the rest is 0."""
+    crowded = sizes < 4 * k
+    places = rng.integers(np.where(crowded, 1, sizes)[:, None], size=(len(sizes), k))
+    while (repeats := _repeats(places, ~crowded))[0].size:
+        places[repeats] = rng.integers(sizes[repeats[0]])
+    for task in np.flatnonzero(crowded):
+        some = rng.permutation(sizes[task])[:k]
+        places[task, : some.size] = some
+    return places
+
+
+def _repeats(places: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Line and column of every place that stands further left in its line too, in the lines `among`."""
+    ascending = np.sort(places, axis=1)
+    some = np.flatnonzero((ascending[:, 1:] == ascending[:, :-1]).any(axis=1) & among)
+    order = places[some].argsort(axis=1, kind="stable")
+    ascending = ascending[some]
+    line, after = np.nonzero(ascending[:, 1:] == ascending[:, :-1])
+    return some[line], order[line, after + 1]
+
+
+def _gathered(pools: Sequence[np.ndarray], places: np.ndarray) -> np.ndarray:
+    """(T, n) int64 members of each pool at the (T, n) places; 0 from an empty pool."""
+    rows = np.zeros(places.shape, dtype=np.int64)
+    for row, pool, at in zip(rows, pools, places, strict=True):
+        if pool.size:
+            row[:] = pool.take(at)
+    return rows
+
+
+def _sizes(pools: Sequence[np.ndarray]) -> np.ndarray:
+    return np.array([pool.size for pool in pools])

@@ -109,6 +109,8 @@ class PrototypicalNetwork(Method):
     """
 
     name = "protonet"
+    # 2: other draws of the training episodes.
+    version = "2"
     summary = "Prototypical network: distances to class means of an episodically learned embedding"
     paper = "Snell et al. 2017, NeurIPS, equations 1-2"
     reads = frozenset({Reads.FEATURES, Reads.DISTANCE, Reads.COORDINATES})

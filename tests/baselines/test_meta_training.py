@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from epishot.baselines.meta_training import EpisodeSampler, locus_groups
+from epishot.baselines.meta_training import EpisodeSampler, _distinct, locus_groups
 from epishot.methods.base import Balance, PairTable, TrainTable
 
 
@@ -102,3 +102,28 @@ def test_the_generator_alone_decides() -> None:
     np.testing.assert_array_equal(first.support, again.support)
     np.testing.assert_array_equal(first.query, again.query)
     assert (first.query != other.query).any()
+
+
+@pytest.mark.parametrize(("size", "k"), [(30, 4), (10, 4), (4, 4), (3, 4)])
+def test_places_are_distinct_and_every_one_of_them_equally_likely_at_every_position(size: int, k: int) -> None:
+    """Few places and many are drawn in two ways."""
+    places = _distinct(np.full(20_000, size), k, np.random.default_rng(0))
+    taken = places[:, : min(k, size)]
+    assert (np.sort(taken, axis=1)[:, 1:] > np.sort(taken, axis=1)[:, :-1]).all()
+    expected = 20_000 / size
+    for position in taken.T:
+        counts = np.bincount(position, minlength=size)
+        assert counts.size == size
+        # Chi-square with size - 1 degrees of freedom; six standard deviations.
+        assert ((counts - expected) ** 2 / expected).sum() < size - 1 + 6 * (2 * (size - 1)) ** 0.5
+
+
+def test_where_a_label_is_scarce_the_other_one_is_drawn_at_random_all_the_same() -> None:
+    n = 400
+    label = np.zeros(n, np.int8)
+    label[::40] = 1
+    train = TrainTable(PairTable(n, chrom=np.arange(n, dtype=np.int32) % 2), label, np.zeros(n, np.int32), 1)
+    batch = sampler(train).draw(300, 64, 4, Balance.BALANCED)
+    support = [rows[weight > 0] for rows, weight in zip(batch.support, batch.weight, strict=True)]
+    assert all(label[rows].mean() == 0.5 for rows in support if rows.size)
+    assert len({row for rows in support for row in rows[label[rows] == 0]}) > 150
