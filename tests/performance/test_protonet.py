@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,11 +11,9 @@ from epishot.baselines.inputs import RankedInputs
 from epishot.baselines.meta_training import EpisodeSampler
 from epishot.baselines.networks import init_mlp, mlp, optimise
 from epishot.methods.base import Balance, FitContext, PairTable, Supports, TrainTable
-from epishot.methods.tables import cell_table, fit_context, pair_table, train_table
-from epishot.tasks.catalog import load_task
-from epishot.tasks.episodes import EpisodeSet
+from epishot.methods.tables import fit_context
 
-SHOTS, DRAWS = (8, 16, 32, 64, 128), 10
+from .one_split import episodes_of, one_split
 
 
 class OneAtATime(product.PrototypicalNetwork):
@@ -79,44 +75,21 @@ class OneAtATime(product.PrototypicalNetwork):
         return np.concatenate([super(OneAtATime, self).score(one, query, cell_table) for one in episodes_of(supports)])
 
 
-def episodes_of(supports: Supports) -> list[Supports]:
-    """Each support by itself."""
-    return [
-        replace(supports, rows=supports.rows[e : e + 1], label=supports.label[e : e + 1])
-        for e in range(supports.n_episodes)
-    ]
-
-
 def test_protonet_fit_and_score(race, full, request) -> None:
-    if full:
-        request.getfixturevalue("data_mirror")
-    task = load_task("bengi" if full else "synthetic")
-    shots, draws, budget = (SHOTS, DRAWS, 1.0) if full else ((8,), 2, 0.01)
-    episodes = EpisodeSet.build(task, "cell", [0, *shots], draws)
-    split = episodes.splits[0]
-    reads = product.PrototypicalNetwork.capabilities().reads
-    train, query = train_table(task, split.train_rows, reads), pair_table(task, split.query_rows, reads)
-    whole = cell_table(task, task.cell_rows(split.cell), reads)
-    supports = []
-    for k in shots:
-        rows = episodes.support_rows(split.cell, split.fold, "natural", k)
-        pool, place = np.unique(rows, return_inverse=True)
-        label = task.columns.label[rows]
-        supports.append(
-            Supports("labelled", Balance.NATURAL, pair_table(task, pool, reads), place.reshape(rows.shape), label)
-        )
+    split = one_split(request, full, product.PrototypicalNetwork.capabilities().reads)
 
     def run(cls: type[product.PrototypicalNetwork], budget: float, conditions: list[Supports]) -> list[np.ndarray]:
         method = cls()
-        method.fit(train, fit_context(task, budget=budget))
-        return [method.score(condition, query, whole) for condition in conditions]
+        method.fit(split.train, fit_context(split.task, budget=budget))
+        return [method.score(condition, split.query, split.whole) for condition in conditions]
 
-    ours, obvious = (run(cls, 0.01, supports[:1])[0] for cls in (product.PrototypicalNetwork, OneAtATime))
+    first = split.supports[:1]
+    ours, obvious = (run(cls, 0.01, first)[0] for cls in (product.PrototypicalNetwork, OneAtATime))
     np.testing.assert_allclose(ours, obvious, rtol=0, atol=1e-3)
     race(
         "ProtoNet fit + score of one split of `bengi`, 5 k x 10 draws",
-        lambda: run(product.PrototypicalNetwork, budget, supports),
-        ("the same, one episode at a time", lambda: run(OneAtATime, budget, supports)),
+        lambda: run(product.PrototypicalNetwork, split.budget, split.supports),
+        ("the same, one episode at a time", lambda: run(OneAtATime, split.budget, split.supports)),
         10,
         rounds=1,
     )

@@ -1,0 +1,61 @@
+"""One split of `bengi` (tiny: of `synthetic`) with labelled supports, as tables for a method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from epishot.methods.base import Balance, PairTable, Reads, Supports, TrainTable
+from epishot.methods.tables import cell_table, pair_table, train_table
+from epishot.tasks.catalog import load_task
+from epishot.tasks.episodes import EpisodeSet
+from epishot.tasks.task import Task
+
+SHOTS, DRAWS = (8, 16, 32, 64, 128), 10
+
+
+@dataclass(frozen=True)
+class OneSplit:
+    """supports: one condition per k. budget: of the fits that are timed."""
+
+    task: Task
+    train: TrainTable
+    query: PairTable
+    whole: PairTable
+    supports: list[Supports]
+    budget: float
+
+
+def one_split(request: pytest.FixtureRequest, full: bool, reads: frozenset[Reads]) -> OneSplit:
+    """The first split of protocol `cell`."""
+    if full:
+        request.getfixturevalue("data_mirror")
+    task = load_task("bengi" if full else "synthetic")
+    shots, draws = (SHOTS, DRAWS) if full else ((8,), 2)
+    episodes = EpisodeSet.build(task, "cell", [0, *shots], draws)
+    split = episodes.splits[0]
+    supports = []
+    for k in shots:
+        rows = episodes.support_rows(split.cell, split.fold, "natural", k)
+        pool, place = np.unique(rows, return_inverse=True)
+        label = task.columns.label[rows]
+        pairs = pair_table(task, pool, reads)
+        supports.append(Supports("labelled", Balance.NATURAL, pairs, place.reshape(rows.shape), label))
+    return OneSplit(
+        task,
+        train_table(task, split.train_rows, reads),
+        pair_table(task, split.query_rows, reads),
+        cell_table(task, task.cell_rows(split.cell), reads),
+        supports,
+        1.0 if full else 0.01,
+    )
+
+
+def episodes_of(supports: Supports) -> list[Supports]:
+    """Each support by itself."""
+    return [
+        replace(supports, rows=supports.rows[e : e + 1], label=supports.label[e : e + 1])
+        for e in range(supports.n_episodes)
+    ]
