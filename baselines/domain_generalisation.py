@@ -18,14 +18,14 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, silu
 
 from ..methods.base import FitContext, Method, PairTable, Reads, Regime, Supports, TrainTable
+from ..methods.device import device, placed
 from ..tasks.errors import MethodError
 from .inputs import RankedInputs
 from .networks import Parameters, count, init_mlp, mlp, mlp_in_chunks, optimise
+from .training_rows import TrainingRows
 
 _STEPS = 600
 _BATCH = 512
-#: Standard deviation of the noise on inputs of unit variance: ranks in an unseen cell differ that much.
-_INPUT_NOISE = 0.3
 _LEARNING_RATE = 3e-3
 _WEIGHT_DECAY = 1.0
 #: Parameters whose names begin so belong to a critic, not to the network that scores.
@@ -80,13 +80,10 @@ class DomainGeneralisation(Method):
 
     def fit(self, train: TrainTable, context: FitContext) -> None:
         """Minimise `objective` over minibatches for a fixed number of steps."""
-        torch.set_num_threads(1)
         rng = context.generator()
-        noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        self._inputs = RankedInputs.fit(train)
-        inputs = self._inputs.of_train(train)
-        label = torch.from_numpy(train.label.astype(np.float32))
-        cell = torch.from_numpy(train.cell.astype(np.int64))
+        data = TrainingRows(train, rng)
+        self._inputs = data.scale
+        cell = placed(train.cell.astype(np.int64))
         rows_of = [rows for code in range(train.n_cells) if (rows := np.flatnonzero(train.cell == code)).size]
         steps = context.steps(_STEPS)
         done = 0
@@ -98,23 +95,20 @@ class DomainGeneralisation(Method):
                 each = max(2, _BATCH // len(rows_of))
                 chosen = np.concatenate([rows[rng.integers(rows.size, size=each)] for rows in rows_of])
             else:
-                chosen = rng.integers(label.numel(), size=_BATCH)
-            rows = torch.from_numpy(chosen)
-            clean = inputs[rows]
-            noisy = clean + _INPUT_NOISE * torch.randn(clean.shape, generator=noise)
-            batch = Minibatch(noisy, label[rows], cell[rows], done / steps)
+                chosen = rng.integers(len(data), size=_BATCH)
+            batch = Minibatch(data.noisy(chosen), data.labels(chosen), cell[placed(chosen)], done / steps)
             done += 1
             return self.objective(parameters, batch)
 
-        start = init_mlp([inputs.shape[1], *self._hidden, 1], noise)
-        critic = {_CRITIC + name: value for name, value in self.critic(train.n_cells, noise).items()}
+        start = init_mlp([data.width, *self._hidden, 1], data.noise)
+        critic = {_CRITIC + name: value for name, value in self.critic(train.n_cells, data.noise).items()}
         trained = optimise(start | critic, loss, steps=steps, learning_rate=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
         self._network = _network(trained)
 
     def score(self, supports: Supports, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
         """Logits (E, n) float64, the same for every support."""
         logit = mlp_in_chunks(self._network, self._inputs.of_cell(query, cell_table)).squeeze(-1)
-        return np.broadcast_to(logit.double().numpy(), (supports.n_episodes, query.n))
+        return np.broadcast_to(logit.double().cpu().numpy(), (supports.n_episodes, query.n))
 
     @abstractmethod
     def objective(self, parameters: Parameters, batch: Minibatch) -> Tensor:
@@ -217,7 +211,7 @@ class GroupDro(DomainGeneralisation):
 
     def start(self, n_cells: int, rng: np.random.Generator) -> None:
         """Equal weights."""
-        self._weight = torch.full((n_cells,), 1.0 / n_cells)
+        self._weight = torch.full((n_cells,), 1.0 / n_cells).to(device())
 
     def objective(self, parameters: Parameters, batch: Minibatch) -> Tensor:
         """Cross entropy of the cells, weighted."""
@@ -280,8 +274,8 @@ class Mixup(DomainGeneralisation):
         """Cross entropy on blended rows against both labels."""
         n = batch.label.numel()
         share = self._rng.beta(self._strength, self._strength, n) if self._strength else np.ones(n)
-        own = torch.from_numpy(share.astype(np.float32))
-        other = torch.from_numpy(self._rng.permutation(n))
+        own = placed(share.astype(np.float32))
+        other = placed(self._rng.permutation(n))
         blended = own[:, None] * batch.inputs + (1 - own)[:, None] * batch.inputs[other]
         label = own * batch.label + (1 - own) * batch.label[other]
         return _bce(mlp(_network(parameters), blended).squeeze(-1), label)

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from ..methods.base import Balance, FitContext, Method, PairTable, Reads, Regime, Supports, TrainTable
+from ..methods.device import placed
 from .inputs import RankedInputs
 from .meta_training import EpisodeSampler
 from .networks import Parameters, count, optimise
+from .training_rows import TrainingRows
 
 # The settings of the prototypical network, not tuned again; twice its steps, as these learners have more to
 # learn from episodes (the strength of the prior, how to read a support) and a step costs less.
@@ -23,8 +25,6 @@ _QUERY = 64
 #: k of the meta-training episodes; one is drawn per step.
 _SHOTS = (0, 16, 32, 64, 128)
 _BALANCED_SHARE = 0.25
-#: Standard deviation of the noise on inputs of unit variance: ranks in an unseen cell differ that much.
-_INPUT_NOISE = 0.3
 _LEARNING_RATE = 3e-3
 _WEIGHT_DECAY = 1.0
 #: Logarithms of strengths (of a prior, of a penalty) are learned this many times faster than the weights;
@@ -111,37 +111,29 @@ class EpisodicLearner(Method):
 
     def fit(self, train: TrainTable, context: FitContext) -> None:
         """Meta-train on episodes of the training cells."""
-        torch.set_num_threads(1)
         rng = context.generator()
-        noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        self._inputs = RankedInputs.fit(train)
-        inputs = self._inputs.of_train(train)
-        label = torch.from_numpy(train.label.astype(np.float32))
-        # One pseudo-count per class keeps log odds finite when the training cells hold one class only.
-        self._prevalence = (float(label.sum()) + 1) / (len(label) + 2)
+        data = TrainingRows(train, rng)
+        self._inputs, self._prevalence = data.scale, data.prevalence
         sampler = EpisodeSampler(train, rng)
 
         def loss(parameters: dict[str, Tensor]) -> Tensor:
             balance = Balance.BALANCED if rng.random() < _BALANCED_SHARE else Balance.NATURAL
             batch = sampler.draw(_TASKS, int(rng.choice(_SHOTS)), _QUERY, balance)
-            rows = torch.from_numpy(np.concatenate([batch.support.ravel(), batch.query.ravel()]))
-            clean = inputs[rows]
-            noisy = clean + _INPUT_NOISE * torch.randn(clean.shape, generator=noise)
+            noisy = data.noisy(np.concatenate([batch.support.ravel(), batch.query.ravel()]))
             support, query = self._encode(parameters, noisy).split([batch.support.size, batch.query.size])
             encoded = EncodedSupport(
                 support.unflatten(0, batch.support.shape),
-                label[torch.from_numpy(batch.support)],
-                torch.from_numpy(batch.weight),
+                data.labels(batch.support),
+                placed(batch.weight),
                 balance,
                 self._prevalence,
             )
             state = self._adapt(parameters, encoded)
             logit = self._predict(parameters, state, query.unflatten(0, batch.query.shape))
-            target = label[torch.from_numpy(batch.query)]
-            return torch.nn.functional.binary_cross_entropy_with_logits(logit, target)
+            return torch.nn.functional.binary_cross_entropy_with_logits(logit, data.labels(batch.query))
 
         self._parameters = optimise(
-            self._start(inputs.shape[1], noise),
+            self._start(data.width, data.noise),
             loss,
             steps=context.steps(_STEPS),
             learning_rate=_LEARNING_RATE,
@@ -157,14 +149,13 @@ class EpisodicLearner(Method):
         rows = supports.rows if labelled else np.empty((1, 0), dtype=np.int64)
         label = supports.label if supports.label is not None and labelled else np.empty((1, 0))
         pool = self._codes(supports.pool if labelled else query.take(np.empty(0, dtype=np.int64)), cell_table)
-        target = torch.from_numpy(np.asarray(label)).to(self._head_dtype)
-        encoded = EncodedSupport(
-            pool[torch.from_numpy(rows)], target, torch.ones_like(target), supports.balance, self._prevalence
-        )
+        target = torch.from_numpy(np.asarray(label)).to(pool)
+        codes = pool[placed(rows)]
+        encoded = EncodedSupport(codes, target, torch.ones_like(target), supports.balance, self._prevalence)
         state = self._adapt(head, encoded)
         codes = self._codes(query, cell_table)
         logit = torch.cat([self._predict(head, state, piece) for piece in codes.split(_SCORE_ROWS)], dim=-1)
-        return np.broadcast_to(logit.double().numpy(), (supports.n_episodes, query.n))
+        return np.broadcast_to(logit.double().cpu().numpy(), (supports.n_episodes, query.n))
 
     def _codes(self, pairs: PairTable, cell_table: PairTable | None) -> Tensor:
         inputs = self._inputs.of_cell(pairs, cell_table)

@@ -16,13 +16,12 @@ from torch import Tensor
 
 from ..methods.base import FitContext, TrainTable
 from ..tasks.errors import MethodError
-from .inputs import RankedInputs
 from .maml import LabelledPairs, Maml, bce_loss
 from .networks import count, init_mlp, optimise
+from .training_rows import TrainingRows
 
-#: As MAML's: minibatch, noise on inputs of unit variance, peak learning rate, weight decay.
+#: As MAML's: minibatch, peak learning rate, weight decay.
 _BATCH = 512
-_INPUT_NOISE = 0.3
 _LEARNING_RATE = 3e-3
 _WEIGHT_DECAY = 1.0
 #: More than MAML's pre-training: the steps that meta-training would take go into the pooled network.
@@ -117,39 +116,26 @@ class FineTune(Maml):
 
     def fit(self, train: TrainTable, context: FitContext) -> None:
         """Train the network on pooled rows."""
-        self.pretrain(train, context, context.generator(), _FINE_TUNE_STEPS)
+        rng = context.generator()
+        self.pretrain(TrainingRows(train, rng), context.steps(_FINE_TUNE_STEPS), rng)
 
-    def pretrain(
-        self, train: TrainTable, context: FitContext, rng: np.random.Generator, steps: int
-    ) -> tuple[Tensor, Tensor, torch.Generator]:
-        """Minimise the pooled loss; returns the (n, D) inputs, the (n,) labels and the stream of noise."""
-        torch.set_num_threads(1)
-        noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        self._inputs = RankedInputs.fit(train)
-        inputs = self._inputs.of_train(train)
-        label = torch.from_numpy(train.label.astype(np.float32))
-        # One pseudo-count per class keeps the logit finite when the training cells hold one class only.
-        positives = float(label.sum())
-        self._prior_logit = float(np.log((positives + 1) / (len(label) - positives + 1)))
+    def pretrain(self, data: TrainingRows, steps: int, rng: np.random.Generator) -> None:
+        """Minimise the pooled loss."""
+        self._inputs, self._prior_logit = data.scale, data.prior_logit
 
         def pooled_loss(parameters: dict[str, Tensor]) -> Tensor:
-            rows = torch.from_numpy(rng.integers(len(label), size=_BATCH))
-            ones, no_offset = torch.ones(_BATCH), torch.zeros(())
-            return bce_loss(parameters, LabelledPairs(with_noise(inputs[rows], noise), label[rows], ones, no_offset))
+            rows = rng.integers(len(data), size=_BATCH)
+            label = data.labels(rows)
+            pairs = LabelledPairs(data.noisy(rows), label, torch.ones_like(label), label.new_zeros(()))
+            return bce_loss(parameters, pairs)
 
         self._parameters = optimise(
-            init_mlp([inputs.shape[1], *self._hidden, 1], noise),
+            init_mlp([data.width, *self._hidden, 1], data.noise),
             pooled_loss,
-            steps=context.steps(steps),
+            steps=steps,
             learning_rate=_LEARNING_RATE,
             weight_decay=_WEIGHT_DECAY,
         )
-        return inputs, label, noise
-
-
-def with_noise(clean: Tensor, generator: torch.Generator) -> Tensor:
-    """Inputs with Gaussian noise, as in MAML's training."""
-    return clean + _INPUT_NOISE * torch.randn(clean.shape, generator=generator)
 
 
 def _without_order(config: Mapping[str, object]) -> dict[str, object]:

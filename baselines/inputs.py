@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..methods.base import PairTable, TrainTable
+from ..methods.device import placed
 from ..methods.features import FeatureMatrix, Scale, log10_distance
 
 _MATRIX = FeatureMatrix(Scale.RANK)
@@ -57,4 +57,4 @@ class RankedInputs:
         distance -= np.float32(self.distance_mean)
         distance /= np.float32(self.distance_sd)
         # An unknown value becomes the average one.
-        return torch.from_numpy(np.nan_to_num(matrix, copy=False, nan=0.0))
+        return placed(np.nan_to_num(matrix, copy=False, nan=0.0))

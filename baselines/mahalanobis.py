@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..methods.base import Balance, FitContext, PairTable, Supports, TrainTable
+from ..methods.device import placed
 from .meta_training import EpisodeSampler
 from .networks import Parameters, mlp_in_chunks, optimise
 from .prototypical import PrototypicalNetwork, class_sums, leave_one_out_means, shrunken_prototypes
@@ -51,7 +52,7 @@ def shrunken_covariances(
     task = share * covariance[..., 2, :, :] + (1 - share) * prior
     own = (size[..., :2] / (size[..., :2] + class_n))[..., None, None]
     mixed = own * covariance[..., :2, :, :] + (1 - own) * task.unsqueeze(-3)
-    return mixed + beta * torch.eye(embedding.shape[-1], dtype=embedding.dtype)
+    return mixed + beta * torch.eye(embedding.shape[-1]).to(embedding)
 
 
 def mahalanobis(query: Tensor, prototypes: Tensor, covariances: Tensor) -> Tensor:
@@ -64,7 +65,7 @@ def mahalanobis(query: Tensor, prototypes: Tensor, covariances: Tensor) -> Tenso
         (T, 2, n).
     """
     factor = torch.linalg.cholesky(covariances)
-    identity = torch.eye(query.shape[-1], dtype=query.dtype).expand_as(factor)
+    identity = torch.eye(query.shape[-1]).to(query).expand_as(factor)
     whiten = torch.linalg.solve_triangular(factor, identity, upper=False).transpose(-1, -2)
     shared = query if query.ndim == 2 else query.unsqueeze(-3)
     return (shared @ whiten - prototypes.unsqueeze(-2) @ whiten).square().sum(dim=-1) / 2
@@ -107,11 +108,11 @@ class MahalanobisPrototypes(PrototypicalNetwork):
         super().fit(train, context)
         rng = context.generator(_STREAM)
         embedding = mlp_in_chunks(self._network, self._inputs.of_train(train))
-        label = torch.from_numpy(train.label.astype(np.float32))
+        label = placed(train.label.astype(np.float32))
         means, present, covariances = _cell_moments(embedding, train)
         priors = leave_one_out_means(means, present)
         # Every cell has a covariance, so its two columns of presence are one.
-        others = leave_one_out_means(covariances.flatten(1)[:, None], torch.ones(len(covariances), 1))
+        others = leave_one_out_means(covariances.flatten(1)[:, None], covariances.new_ones(len(covariances), 1))
         leave_out = others[:, 0].unflatten(-1, covariances.shape[1:])
         self._covariance = covariances.mean(dim=0).double()
         sampler = EpisodeSampler(train, rng)
@@ -120,11 +121,11 @@ class MahalanobisPrototypes(PrototypicalNetwork):
         def loss(parameters: dict[str, Tensor]) -> Tensor:
             balance = Balance.BALANCED if rng.random() < _BALANCED_SHARE else Balance.NATURAL
             batch = sampler.draw(_TASKS, int(rng.choice(_SHOTS)), _QUERY, balance)
-            support, query = torch.from_numpy(batch.support), torch.from_numpy(batch.query)
-            cell = torch.from_numpy(np.searchsorted(cells, batch.cell))
+            drawn = (batch.support, batch.query, np.searchsorted(cells, batch.cell), batch.weight)
+            support, query, cell, weight = (placed(values) for values in drawn)
             logit = _logits(
                 parameters,
-                (embedding[support], label[support], torch.from_numpy(batch.weight)),
+                (embedding[support], label[support], weight),
                 priors[cell],
                 leave_out[cell],
                 embedding[query],
@@ -157,11 +158,11 @@ class MahalanobisPrototypes(PrototypicalNetwork):
         if supports.label is None or supports.k == 0:
             code, label = codes.new_empty((1, 0, codes.shape[-1])), codes.new_empty((1, 0))
         else:
-            code = embed(supports.pool)[torch.from_numpy(supports.rows)]
-            label = torch.from_numpy(supports.label.astype(np.float64))
+            code = embed(supports.pool)[placed(supports.rows)]
+            label = placed(supports.label.astype(np.float64))
         support = (code, label, torch.ones_like(label))
         parts = [_logits(self._head, support, self._prior, self._covariance, rows) for rows in codes.split(_SCORE_ROWS)]
-        return np.broadcast_to(torch.cat(parts, dim=-1).numpy(), (supports.n_episodes, query.n))
+        return np.broadcast_to(torch.cat(parts, dim=-1).cpu().numpy(), (supports.n_episodes, query.n))
 
 
 def _logits(
@@ -182,11 +183,12 @@ def _cell_moments(embedding: Tensor, train: TrainTable) -> tuple[Tensor, Tensor,
     """Per training cell with rows: class means (C, 2, H), labels present (C, 2), covariance (C, H, H)."""
     means, present, covariances = [], [], []
     for cell in np.unique(train.cell):
-        rows = embedding[torch.from_numpy(np.flatnonzero(train.cell == cell))]
-        label = torch.from_numpy(train.label[train.cell == cell])
+        own = np.flatnonzero(train.cell == cell)
+        rows = embedding[placed(own)]
+        label = placed(train.label[own])
         groups = [rows[label == value] for value in (0, 1)]
         means.append(torch.stack([group.mean(dim=0) if len(group) else rows.mean(dim=0) for group in groups]))
-        present.append(torch.tensor([float(len(group) > 0) for group in groups]))
+        present.append(torch.tensor([float(len(group) > 0) for group in groups]).to(embedding))
         centred = rows - rows.mean(dim=0)
         covariances.append(centred.T @ centred / len(rows))
     return torch.stack(means), torch.stack(present), torch.stack(covariances)

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from ..methods.base import Balance, FitContext, Method, PairTable, Reads, Regime, Supports, TrainTable
+from ..methods.device import placed
 from .inner_loop import LabelledPairs, descend
 from .inputs import RankedInputs
 from .meta_training import EpisodeSampler
 from .networks import Parameters, count, init_mlp, mlp, mlp_in_chunks, optimise
+from .training_rows import TrainingRows
 
 _Rate = TypeVar("_Rate", float, Tensor)
 
@@ -31,8 +33,6 @@ _META_QUERY = 64
 #: k of the meta-training tasks; one is drawn per meta-step.
 _META_SHOTS = (16, 32, 64, 128)
 _BALANCED_SHARE = 0.25
-#: Standard deviation of the noise on inputs of unit variance: ranks in an unseen cell differ that much.
-_INPUT_NOISE = 0.3
 _LEARNING_RATE = 3e-3
 _META_LEARNING_RATE = 3e-3
 #: log alpha is learned this many times faster than the weights; it has a longer way to go.
@@ -163,41 +163,30 @@ class Maml(Method):
 
     def fit(self, train: TrainTable, context: FitContext) -> None:
         """Pre-train on pooled rows, then meta-train; see the class docstring."""
-        torch.set_num_threads(1)
         rng = context.generator()
-        noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        self._inputs = RankedInputs.fit(train)
-        inputs = self._inputs.of_train(train)
-        label = torch.from_numpy(train.label.astype(np.float32))
-        # One pseudo-count per class keeps the logit finite when the training cells hold one class only.
-        positives = float(label.sum())
-        self._prior_logit = float(np.log((positives + 1) / (len(label) - positives + 1)))
+        data = TrainingRows(train, rng)
+        self._inputs, self._prior_logit = data.scale, data.prior_logit
         sampler = self.sampler(train, rng)
 
-        def noisy(rows: np.ndarray) -> Tensor:
-            clean = inputs[torch.from_numpy(rows)]
-            return clean + _INPUT_NOISE * torch.randn(clean.shape, generator=noise)
+        def pairs(rows: np.ndarray) -> LabelledPairs:
+            inputs, label = data.noisy(rows), data.labels(rows)
+            return LabelledPairs(inputs, label, torch.ones_like(label), label.new_zeros(rows.shape[:-1]))
 
         def pooled_loss(parameters: dict[str, Tensor]) -> Tensor:
-            rows = rng.integers(len(label), size=_PRETRAINING_BATCH)
-            return bce_loss(parameters, _unweighted(noisy(rows), label[torch.from_numpy(rows)]))
+            return bce_loss(parameters, pairs(rng.integers(len(data), size=_PRETRAINING_BATCH)))
 
         def episodic_loss(parameters: dict[str, Tensor]) -> Tensor:
             k = int(rng.choice(_META_SHOTS))
             balance = Balance.BALANCED if rng.random() < _BALANCED_SHARE else Balance.NATURAL
             batch = sampler.draw(_META_TASKS, k, _META_QUERY, balance)
-            supports = LabelledPairs(
-                noisy(batch.support),
-                label[torch.from_numpy(batch.support)],
-                torch.from_numpy(batch.weight),
-                torch.full((_META_TASKS,), self._offset(balance)),
-            )
-            queries = _unweighted(noisy(batch.query), label[torch.from_numpy(batch.query)])
+            supports = pairs(batch.support)
+            supports = supports._replace(weight=placed(batch.weight), offset=supports.offset + self._offset(balance))
+            queries = pairs(batch.query)
             network, alpha = self._split(parameters)
             rate = self._rate(alpha, k)
             return self._meta_loss(network, supports, queries, rate) + pooled_loss(network)
 
-        start = init_mlp([inputs.shape[1], *self._hidden, 1], noise)
+        start = init_mlp([data.width, *self._hidden, 1], data.noise)
         pretrained = optimise(
             start,
             pooled_loss,
@@ -224,17 +213,17 @@ class Maml(Method):
         inputs = self._inputs.of_cell(query, cell_table)
         if supports.label is None or supports.k == 0:
             logit = mlp_in_chunks(self._parameters, inputs).squeeze(-1)
-            return np.broadcast_to(logit.double().numpy(), (supports.n_episodes, query.n))
+            return np.broadcast_to(logit.double().cpu().numpy(), (supports.n_episodes, query.n))
         pool = self._inputs.of_cell(supports.pool, cell_table)
-        rows = torch.from_numpy(supports.rows)
-        label = torch.from_numpy(supports.label.astype(np.float32))
-        offset = torch.full((len(rows),), self._offset(supports.balance))
+        rows = placed(supports.rows)
+        label = placed(supports.label.astype(np.float32))
+        offset = label.new_full((len(rows),), self._offset(supports.balance))
         pairs = LabelledPairs(pool[rows], label, torch.ones_like(label), offset)
         scores = np.empty((supports.n_episodes, query.n))
         for start in range(0, supports.n_episodes, _SCORE_CHUNK):
             part = slice(start, start + _SCORE_CHUNK)
             adapted = self._adapted(LabelledPairs(*(tensor[part] for tensor in pairs)))
-            scores[part] = mlp_in_chunks(adapted, inputs).squeeze(-1).numpy()
+            scores[part] = mlp_in_chunks(adapted, inputs).squeeze(-1).cpu().numpy()
         return scores
 
     def _adapted(self, supports: LabelledPairs) -> dict[str, Tensor]:
@@ -261,7 +250,3 @@ class Maml(Method):
 
     def _offset(self, balance: Balance) -> float:
         return -self._prior_logit if balance is Balance.BALANCED else 0.0
-
-
-def _unweighted(inputs: Tensor, label: Tensor) -> LabelledPairs:
-    return LabelledPairs(inputs, label, torch.ones_like(label), torch.zeros(label.shape[:-1]))

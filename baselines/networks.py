@@ -12,6 +12,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ..methods.device import device
+
 #: `weight0` (..., in, out), `bias0` (..., out), `weight1`, ... with shared leading dimensions.
 Parameters = Mapping[str, Tensor]
 
@@ -82,7 +84,7 @@ def optimise(
     """Minimise a stochastic loss by AdamW under a one-cycle learning rate (10 % warm-up, cosine decay).
 
     Args:
-        parameters: the start; not changed.
+        parameters: the start, on any device; not changed.
         loss: draws its own minibatch and returns a scalar; called once per step.
         steps: number of updates, fixed in advance.
         learning_rate: the peak.
@@ -90,9 +92,9 @@ def optimise(
         undecayed: names of matrices that are not decayed either.
 
     Returns:
-        Detached copies after the last step.
+        Detached copies after the last step, on the device of `methods.device`.
     """
-    live = {name: tensor.detach().clone().requires_grad_() for name, tensor in parameters.items()}
+    live = {name: tensor.detach().to(device(), copy=True).requires_grad_() for name, tensor in parameters.items()}
     decayed = {name for name, tensor in live.items() if tensor.ndim >= 2 and name not in undecayed}
     optimiser = torch.optim.AdamW(
         [

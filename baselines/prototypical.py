@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from ..methods.base import Balance, FitContext, Method, PairTable, Reads, Regime, Supports, TrainTable
+from ..methods.device import device, placed
 from .inputs import RankedInputs
 from .meta_training import EpisodeSampler
 from .networks import count, init_mlp, mlp, mlp_in_chunks, optimise
+from .training_rows import TrainingRows
 
 # Chosen on `bengi` by leaving out one of HeLa, HMEC, IMR90, NHEK and training on the other three (GM12878 was
 # left out throughout), and on `synthetic-xdependent@seed=7`. The four cells are held-out cells of the benchmark
@@ -25,8 +27,6 @@ _SHOTS = (0, 16, 32, 64, 128)
 _BALANCED_SHARE = 0.25
 #: Rows of each label, over all training cells, from which one step estimates the training prototypes.
 _ANCHORS_PER_LABEL = 128
-#: Standard deviation of the noise on inputs of unit variance: ranks in an unseen cell differ that much.
-_INPUT_NOISE = 0.3
 _LEARNING_RATE = 3e-3
 _WEIGHT_DECAY = 1.0
 #: Rows that are embedded at a time for the mean of a class.
@@ -138,15 +138,9 @@ class PrototypicalNetwork(Method):
 
     def fit(self, train: TrainTable, context: FitContext) -> None:
         """Train embedding and n0 on episodes, then set the training prototypes."""
-        torch.set_num_threads(1)
         rng = context.generator()
-        noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        self._inputs = RankedInputs.fit(train)
-        inputs = self._inputs.of_train(train)
-        label = torch.from_numpy(train.label.astype(np.float32))
-        # One pseudo-count per class keeps the logit finite when the training cells hold one class only.
-        positives = float(label.sum())
-        self._prior_logit = float(np.log((positives + 1) / (len(label) - positives + 1)))
+        data = TrainingRows(train, rng)
+        self._inputs, self._prior_logit = data.scale, data.prior_logit
         sampler = EpisodeSampler(train, rng)
         anchors = _Anchors(train, rng)
 
@@ -155,23 +149,20 @@ class PrototypicalNetwork(Method):
             balance = Balance.BALANCED if rng.random() < _BALANCED_SHARE else Balance.NATURAL
             batch = sampler.draw(_TASKS, int(rng.choice(_SHOTS)), _QUERY, balance)
             pieces = [batch.support.ravel(), batch.query.ravel(), anchors.draw()]
-            rows = torch.from_numpy(np.concatenate(pieces))
-            clean = inputs[rows]
-            noisy = clean + _INPUT_NOISE * torch.randn(clean.shape, generator=noise)
-            support, query, anchor = mlp(network, noisy).split([piece.size for piece in pieces])
-            prior = anchors.leave_one_out(anchor)[torch.from_numpy(batch.cell)]
+            embedded = mlp(network, data.noisy(np.concatenate(pieces)))
+            support, query, anchor = embedded.split([piece.size for piece in pieces])
+            prior = anchors.leave_one_out(anchor)[placed(batch.cell)]
             sums = class_sums(
                 support.unflatten(0, batch.support.shape),
-                label[torch.from_numpy(batch.support)],
-                torch.from_numpy(batch.weight),
+                data.labels(batch.support),
+                placed(batch.weight),
             )
             logit = prototype_logits(
                 query.unflatten(0, batch.query.shape), shrunken_prototypes(sums, prior, n0), self._prior_logit
             )
-            target = label[torch.from_numpy(batch.query)]
-            return torch.nn.functional.binary_cross_entropy_with_logits(logit, target)
+            return torch.nn.functional.binary_cross_entropy_with_logits(logit, data.labels(batch.query))
 
-        start = init_mlp([inputs.shape[1], *self._hidden, self._embedding], noise)
+        start = init_mlp([data.width, *self._hidden, self._embedding], data.noise)
         start["log_n0"] = torch.full((2,), float(np.log(_START_N0)))
         trained = optimise(
             start,
@@ -184,18 +175,20 @@ class PrototypicalNetwork(Method):
             undecayed={f"weight{len(self._hidden)}"},
         )
         self._network, self._n0 = _split(trained)
-        self._prior = _training_prototypes(lambda rows: mlp_in_chunks(self._network, inputs[rows]), train)
+        self._prior = _training_prototypes(lambda rows: mlp_in_chunks(self._network, data.inputs[rows]), train)
 
     def score(self, supports: Supports, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
         """Logits (E, n) float64; the pool and the query are embedded once. See `Method.score`."""
         embed = self._embedder(cell_table)
         if supports.label is None or supports.k == 0:
             logit = prototype_logits(embed(query), self._prior[None], self._prior_logit)
-            return np.broadcast_to(logit.numpy(), (supports.n_episodes, query.n))
-        label = torch.from_numpy(supports.label.astype(np.float64))
-        sums = class_sums(embed(supports.pool)[torch.from_numpy(supports.rows)], label, torch.ones_like(label))
+            return np.broadcast_to(logit.cpu().numpy(), (supports.n_episodes, query.n))
+        pool = embed(supports.pool)
+        label = placed(supports.label.astype(np.float64))
+        rows = placed(supports.rows)
+        sums = class_sums(pool[rows], label, torch.ones_like(label))
         prototypes = shrunken_prototypes(sums, self._prior, self._n0.double())
-        return prototype_logits(embed(query), prototypes, self._prior_logit).numpy()
+        return prototype_logits(embed(query), prototypes, self._prior_logit).cpu().numpy()
 
     def _embedder(self, cell_table: PairTable | None) -> Callable[[PairTable], Tensor]:
         """Embeddings (n, H) in float64: the few operations after the network cost nothing in it."""
@@ -216,7 +209,8 @@ class _Anchors:
             for cell in range(train.n_cells)
         ]
         self._each = max(4, _ANCHORS_PER_LABEL // train.n_cells)
-        self._present = torch.tensor([[float(rows.size > 0) for rows in cell] for cell in self._rows])
+        present = [[float(rows.size > 0) for rows in cell] for cell in self._rows]
+        self._present = torch.tensor(present).to(device())
 
     def draw(self) -> np.ndarray:
         """(C * 2 * a,) row numbers, a with replacement of each cell and label; row 0 where there are none."""
@@ -256,7 +250,7 @@ def _training_prototypes(embed: Callable[[Tensor], Tensor], train: TrainTable) -
     """
 
     def mean(rows: np.ndarray) -> Tensor:
-        parts = torch.from_numpy(rows).split(_MEAN_ROWS)
+        parts = placed(rows).split(_MEAN_ROWS)
         return torch.stack([embed(part).double().sum(dim=0) for part in parts]).sum(dim=0) / rows.size
 
     means = []

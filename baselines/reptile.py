@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from ..methods.base import FitContext, TrainTable
+from ..methods.device import placed
 from ..tasks.errors import MethodError
-from .gradient_learners import FineTune, with_noise
+from .gradient_learners import FineTune
 from .maml import LabelledPairs, adapt
 from .meta_training import EpisodeSampler, MetaBatch
 from .networks import Parameters
+from .training_rows import TrainingRows
 
 #: As MAML's.
 _PRETRAINING_STEPS = 400
@@ -88,7 +90,8 @@ class Reptile(FineTune):
     def fit(self, train: TrainTable, context: FitContext) -> None:
         """Pre-train on pooled rows, then take outer steps."""
         rng = context.generator()
-        inputs, label, noise = self.pretrain(train, context, rng, _PRETRAINING_STEPS)
+        data = TrainingRows(train, rng)
+        self.pretrain(data, context.steps(_PRETRAINING_STEPS), rng)
         sampler = EpisodeSampler(train, rng)
         n_rows = self._inner_steps * _ROWS
         n_support = round(_SUPPORT_ROWS * n_rows)
@@ -96,17 +99,19 @@ class Reptile(FineTune):
         for step in range(steps if n_rows else 0):
             batch = sampler.draw(_TASKS, n_support, n_rows - n_support)
             rows, weight = _minibatches(batch, self._inner_steps, rng)
-            tasks = LabelledPairs(with_noise(inputs[rows], noise), label[rows], weight, torch.zeros(rows.shape[:2]))
+            label = data.labels(rows)
+            tasks = LabelledPairs(data.noisy(rows), label, placed(weight), label.new_zeros(rows.shape[:2]))
             outer_rate = self._outer_rate * (1 - step / steps)
             self._parameters = reptile_step(self._parameters, tasks, self._inner_rate, outer_rate)
 
 
-def _minibatches(batch: MetaBatch, steps: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _minibatches(batch: MetaBatch, steps: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rows and weights (T, S, m) of each task's support and query side, shuffled into S minibatches."""
     rows = np.concatenate([batch.support, batch.query], axis=1)
     weight = np.concatenate([batch.weight, np.ones(batch.query.shape, dtype=np.float32)], axis=1)
     order = rng.permuted(np.tile(np.arange(rows.shape[1]), (len(rows), 1)), axis=1)
     shape = (len(rows), steps, -1)
-    shuffled = (np.take_along_axis(values, order, axis=1).reshape(shape) for values in (rows, weight))
-    found_rows, found_weight = (torch.from_numpy(values) for values in shuffled)
-    return found_rows, found_weight
+    shuffled_rows, shuffled_weight = (
+        np.take_along_axis(values, order, axis=1).reshape(shape) for values in (rows, weight)
+    )
+    return shuffled_rows, shuffled_weight

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..device import placed
 from .config import EstimatorKind
 from .environments.modulator import Reader
 from .environments.prototypes import PrototypeKernel
@@ -66,18 +67,18 @@ def forward(
         pool: encoded rows where the encoder is frozen. neutral: no environment, U alone.
         reads: optional fields of `Step` that active losses read.
     """
-    query = torch.from_numpy(np.concatenate([batch.positive, batch.negative], axis=1))
-    swap = None if batch.swap is None or "swap" not in reads else torch.from_numpy(batch.swap)
+    query = placed(np.concatenate([batch.positive, batch.negative], axis=1))
+    swap = None if batch.swap is None or "swap" not in reads else placed(batch.swap)
     rows = query.ravel() if swap is None else torch.cat([query.ravel(), swap.T.ravel()])
     boundary = Boundary(model.encode(data.inputs.take(rows)) if pool is None else _gather(pool, rows))
     leaves, twins = _parted(boundary.leaves, query.numel(), swap is not None)
-    source = torch.from_numpy(batch.source)
+    source = placed(batch.source)
     per_row = model.config.environment.student is EstimatorKind.ID_TABLE and bool((source == UNKNOWN).any())
     # An id table answers for each row of a mixed block by itself: blocks of one row.
     shape = (query.numel(), 1) if per_row else tuple(query.shape)
     encoded = _shaped(leaves, shape)
     cell = data.cell[query].view(shape)
-    support, facts, known = None, CellFacts(cell[:, 0]), torch.zeros(shape[0], dtype=torch.bool)
+    support, facts, known = None, CellFacts(cell[:, 0]), torch.zeros(shape[0], dtype=torch.bool, device=cell.device)
     student = teacher = opportunist = second = None
     if neutral:
         environment = model.neutral(shape[0])
@@ -85,7 +86,7 @@ def forward(
         if per_row:
             support = _no_support(encoded)
         else:
-            code = torch.from_numpy(batch.cell)
+            code = placed(batch.cell)
             known = (code != UNKNOWN) & (model.teacher is not None)
             facts = CellFacts(code, _observed(data, source), torch.where(code == UNKNOWN, source, UNKNOWN))
             support = _support(model, data, (batch.support, batch.label, batch.labelled, batch.present), pool)
@@ -100,7 +101,7 @@ def forward(
             assert batch.second_present is not None
             other = (batch.second, batch.second_label, batch.labelled, batch.second_present)
             second = model.read(_support(model, data, other, pool), facts)
-    prevalence = torch.from_numpy(batch.prevalence).to(encoded.potential.dtype)
+    prevalence = placed(batch.prevalence).to(encoded.potential.dtype)
     step = Step(
         logits=model.logits(encoded, environment),
         label=data.label[query].view(shape),
@@ -135,12 +136,12 @@ def forward(
 
 def encode_pool(model: EnergyModel, data: TrainingData, rows: np.ndarray) -> Pool:
     """Encode the training rows `rows` without a graph, in evaluation mode."""
-    index = torch.from_numpy(rows)
+    index = placed(rows)
     model.eval()
     with torch.no_grad():
         encoded = model.encode_in_chunks(data.inputs.take(index))
-    place = torch.zeros(data.label.shape[0], dtype=torch.int64)
-    place[index] = torch.arange(index.numel())
+    place = torch.zeros(data.label.shape[0], dtype=torch.int64, device=index.device)
+    place[index] = torch.arange(index.numel(), device=index.device)
     return Pool(encoded, place)
 
 
@@ -163,17 +164,17 @@ def _shaped(encoded: Encoded, shape: tuple[int, ...]) -> Encoded:
 
 def _support(model: EnergyModel, data: TrainingData, drawn: tuple[np.ndarray, ...], pool: Pool | None) -> SupportRows:
     """Encode supports (rows, label, labelled, present) without a graph and in evaluation mode: no dropout, mean z."""
-    index = torch.from_numpy(drawn[0])
+    index = placed(drawn[0])
     if pool is None:
         training = model.training
         model.eval()
         with torch.no_grad():
             encoded = model.encode(data.inputs.take(index.ravel()))
         model.train(training)
-        index = torch.arange(index.numel()).view(index.shape)
+        index = torch.arange(index.numel(), device=index.device).view(index.shape)
     else:
         encoded, index = pool.encoded, pool.place[index]
-    return model.supports(encoded, index, *(torch.from_numpy(value) for value in drawn[1:]))
+    return model.supports(encoded, index, *(placed(value) for value in drawn[1:]))
 
 
 def _no_support(encoded: Encoded) -> SupportRows:
@@ -185,8 +186,8 @@ def _no_support(encoded: Encoded) -> SupportRows:
         encoded.hidden.new_zeros(episodes, 0, encoded.hidden.shape[-1]),
         empty,
         None,
-        torch.zeros(episodes, dtype=torch.bool),
-        torch.zeros(episodes, 0, dtype=torch.bool),
+        torch.zeros(episodes, dtype=torch.bool, device=empty.device),
+        torch.zeros(episodes, 0, dtype=torch.bool, device=empty.device),
     )
 
 

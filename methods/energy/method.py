@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...tasks.errors import MethodError
 from ..base import FitContext, Method, PairTable, Reads, Regime, Supports, TrainTable
+from ..device import device, placed
 from .config import DEFAULT_LOSSES, EnergyConfig, EstimatorKind
 from .encoders.inputs import InputReader, chromatin_targets
 from .encoders.inputs import reads as needed_reads
@@ -112,18 +113,18 @@ class EnergyMethod(Method):
         with torch.no_grad():
             environment = self._read(supports, cell_table)
             encoded = self._encode(self._reader.of_cell(query, cell_table))
-            return _coupled(self.model, encoded, environment).numpy()
+            return _coupled(self.model, encoded, environment).cpu().numpy()
 
     def potential(self, pairs: PairTable, cell_table: PairTable | None) -> np.ndarray:
         """U of n pairs, (n,) float64, unbounded: a function of the pair, never of a support."""
         with torch.no_grad():
-            return self._encode(self._reader.of_cell(pairs, cell_table)).potential.numpy()
+            return self._encode(self._reader.of_cell(pairs, cell_table)).potential.cpu().numpy()
 
     def canonical(self, supports: Supports, cell_table: PairTable | None) -> CanonicalCoupling:
         """Slope a(c) and offset b(c) that each support leads to, for audits."""
         with torch.no_grad():
             slope, offset = self.model.canonical(self._read(supports, cell_table))
-        return CanonicalCoupling(slope.numpy().copy(), offset.numpy().copy())
+        return CanonicalCoupling(slope.cpu().numpy().copy(), offset.cpu().numpy().copy())
 
     def score_training(self, train: TrainTable, seed: int = 0) -> np.ndarray:
         """(n,) float64 logits of training rows in their own, known cells: the same energy with the teacher's word.
@@ -138,11 +139,11 @@ class EnergyMethod(Method):
                 rows = np.flatnonzero(train.cell == code)
                 if not rows.size:
                     continue
-                encoded = self._encode(data.inputs.take(torch.from_numpy(rows)))
-                chosen = torch.from_numpy(rng.permutation(rows.size)[None, :_KNOWN_SUPPORT])
-                label = torch.from_numpy(train.label[rows].astype(np.int64))[chosen]
+                encoded = self._encode(data.inputs.take(placed(rows)))
+                chosen = placed(rng.permutation(rows.size)[None, :_KNOWN_SUPPORT])
+                label = placed(train.label[rows].astype(np.int64))[chosen]
                 environment = self._known(encoded, chosen, label, code, data.observed)
-                out[rows] = _coupled(self.model, encoded, environment)[0].numpy()
+                out[rows] = _coupled(self.model, encoded, environment)[0].cpu().numpy()
         return out
 
     def save(self, path: Path) -> None:
@@ -175,7 +176,7 @@ class EnergyMethod(Method):
 
         model = load_weights(path, build, _answer)
         assert isinstance(model, EnergyModel)
-        self._trained = Trained(model, {}, {})
+        self._trained = Trained(model.to(device()), {}, {})
 
     def audit(
         self, train: TrainTable, context: FitContext, *, strict: bool = False, monitors: Path | None = None
@@ -223,11 +224,11 @@ class EnergyMethod(Method):
         chromatin = None
         if self._config.encoder.chromatin:
             targets = chromatin_targets(train)
-            chromatin = torch.from_numpy(ChromatinScale(targets)(targets))
+            chromatin = placed(ChromatinScale(targets)(targets))
         return TrainingData(
             inputs=self._reader.of_train(train),
-            label=torch.from_numpy(train.label.astype(bool)),
-            cell=torch.from_numpy(train.cell.astype(np.int64)),
+            label=placed(train.label.astype(bool)),
+            cell=placed(train.cell.astype(np.int64)),
             observed=self._observed_training(train),
             chromatin=chromatin,
         )
@@ -238,27 +239,27 @@ class EnergyMethod(Method):
     def _read(self, supports: Supports, cell_table: PairTable | None) -> Environment:
         """The student's reading of E supports; the one rule for a cell that training has not seen."""
         episodes = supports.n_episodes
-        label = None if supports.label is None else torch.from_numpy(supports.label.astype(np.int64))
+        label = None if supports.label is None else placed(supports.label.astype(np.int64))
         rows = self.model.supports(
             self._encode(self._reader.of_cell(supports.pool, cell_table)),
-            torch.from_numpy(np.ascontiguousarray(supports.rows)),
+            placed(np.ascontiguousarray(supports.rows)),
             label,
-            torch.full((episodes,), label is not None),
-            torch.ones(supports.rows.shape, dtype=torch.bool),
+            torch.full((episodes,), label is not None, device=device()),
+            torch.ones(supports.rows.shape, dtype=torch.bool, device=device()),
         )
         observed = None
         if self._reads_cell:
             if cell_table is None:
                 raise MethodError(f"Method {self.name!r} reads the cell's chromatin, so it needs the cell table.")
-            observed = torch.from_numpy(cell_statistics(cell_table.column("features"))).expand(episodes, -1)
-        return self.model.read(rows, CellFacts(torch.full((episodes,), UNKNOWN), observed))
+            observed = placed(cell_statistics(cell_table.column("features"))).expand(episodes, -1)
+        return self.model.read(rows, CellFacts(torch.full((episodes,), UNKNOWN, device=device()), observed))
 
     def _known(
         self, encoded: Encoded, chosen: Tensor, label: Tensor, code: int, observed: Tensor | None
     ) -> Environment:
-        yes = torch.ones(1, dtype=torch.bool)
-        rows = self.model.supports(encoded, chosen, label, yes, torch.ones(chosen.shape, dtype=torch.bool))
-        cell = torch.tensor([code])
+        yes = torch.ones(1, dtype=torch.bool, device=device())
+        rows = self.model.supports(encoded, chosen, label, yes, torch.ones_like(chosen, dtype=torch.bool))
+        cell = placed(np.array([code]))
         facts = CellFacts(cell, None if observed is None else observed[cell].to(torch.float64))
         student = self.model.read(rows, facts)
         if self.model.teacher is None:
@@ -274,7 +275,7 @@ class EnergyMethod(Method):
             return None
         features = train.pairs.column("features")
         cells = [cell_statistics(features[train.cell == code]) for code in range(train.n_cells)]
-        return torch.from_numpy(np.stack(cells)).float()
+        return placed(np.stack(cells)).float()
 
 
 def _answer(model: torch.nn.Module, probe: Mapping[str, Tensor]) -> Tensor:
@@ -283,11 +284,12 @@ def _answer(model: torch.nn.Module, probe: Mapping[str, Tensor]) -> Tensor:
     inputs = PairInputs(**{"features": None, **probe})
     encoded = model.encode(_exact(inputs))
     k = inputs.n // 2
-    yes, rows = torch.ones(1, dtype=torch.bool), torch.arange(k).unsqueeze(0)
-    support = model.supports(encoded, rows, rows % 2, yes, torch.ones(1, k, dtype=torch.bool))
+    yes = torch.ones(1, dtype=torch.bool, device=encoded.potential.device)
+    rows = torch.arange(k, device=yes.device).unsqueeze(0)
+    support = model.supports(encoded, rows, rows % 2, yes, torch.ones_like(rows, dtype=torch.bool))
     estimator = model.student.estimator
     observed = (estimator.mean + estimator.scale).unsqueeze(0) if isinstance(estimator, CellFeatures) else None
-    facts = CellFacts(torch.zeros(1, dtype=torch.int64), observed)
+    facts = CellFacts(torch.zeros_like(rows[:, 0]), observed)
     logits = model.logits(encoded, model.read(support, facts))
     return torch.cat([encoded.potential, logits.ravel()])
 

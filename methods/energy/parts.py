@@ -37,6 +37,10 @@ class PairInputs(NamedTuple):
         """The pairs `rows`, in that order."""
         return PairInputs(*(None if value is None else value[rows] for value in self))
 
+    def to(self, where: torch.device) -> PairInputs:
+        """The same pairs on another device."""
+        return PairInputs(*(None if value is None else value.to(where) for value in self))
+
     @property
     def n(self) -> int:
         """Number of pairs."""

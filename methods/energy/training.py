@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from ..base import FitContext
+from ..device import device, placed
 from .config import EncoderKind, EnergyConfig, Phase, StageConfig
 from .forward import Forward, Pool, TrainingData, encode_pool, forward
 from .losses.balance import AdaptiveBalance
@@ -118,10 +119,12 @@ class _Training:
         usable = ~np.isin(labels.cell, self.validation)
         self.rows, self.reserved_rows = self._divided(usable, chosen)
         chromatin = 0 if data.chromatin is None else data.chromatin.shape[1]
-        inputs = data.inputs.take(torch.from_numpy(self.rows["main"]))
-        self.model = EnergyModel(config, inputs, n_cells, data.observed, chromatin)
+        # Scales and quantiles are taken on the CPU.
+        inputs = data.inputs.take(placed(self.rows["main"])).to(torch.device("cpu"))
+        observed = None if data.observed is None else data.observed.cpu()
+        self.model = EnergyModel(config, inputs, n_cells, observed, chromatin).to(device())
         sizes = Sizes(config.encoder.latent, self.model.student.estimator.size, n_cells, chromatin)
-        self.losses = build_losses(config.losses, sizes)
+        self.losses = {name: loss.to(device()) for name, loss in build_losses(config.losses, sizes).items()}
         self.inactive = {
             stage.name: found for stage in config.stages if (found := self._without_object(config.active(stage), stage))
         }
@@ -238,7 +241,7 @@ class _Training:
         if self.stopping is None:
             return False
         rows = np.flatnonzero(np.isin(self.labels.cell, self.validation))
-        potential = encode_pool(self.model, self.data, rows).encoded.potential.numpy()
+        potential = encode_pool(self.model, self.data, rows).encoded.potential.cpu().numpy()
         score = mean_average_precision(self.labels.label[rows], potential, self.labels.cell[rows])
         return self.stopping.update(score, self.model.state_dict())
 

@@ -145,7 +145,7 @@ def _answer(model: nn.Module, probe: Mapping[str, Tensor], run: Run) -> Tensor:
     model.eval()
     try:
         with torch.no_grad():
-            return run(model, probe).to(torch.float64)
+            return run(model, probe).cpu().to(torch.float64)
     finally:
         for module, training in modes:
             module.training = training

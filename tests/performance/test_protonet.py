@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from epishot.baselines import prototypical as product
-from epishot.baselines.inputs import RankedInputs
 from epishot.baselines.meta_training import EpisodeSampler
 from epishot.baselines.networks import init_mlp, mlp, optimise
+from epishot.baselines.training_rows import TrainingRows
 from epishot.methods.base import Balance, FitContext, PairTable, Supports, TrainTable
 from epishot.methods.tables import fit_context
 
@@ -21,12 +21,8 @@ class OneAtATime(product.PrototypicalNetwork):
 
     def fit(self, train: TrainTable, context: FitContext) -> None:
         rng = context.generator()
-        noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        self._inputs = RankedInputs.fit(train)
-        inputs = self._inputs.of_train(train)
-        label = torch.from_numpy(train.label.astype(np.float32))
-        positives = float(label.sum())
-        self._prior_logit = float(np.log((positives + 1) / (len(label) - positives + 1)))
+        data = TrainingRows(train, rng)
+        self._inputs, self._prior_logit = data.scale, data.prior_logit
         sampler, anchors = EpisodeSampler(train, rng), product._Anchors(train, rng)
 
         def loss(parameters: dict[str, Tensor]) -> Tensor:
@@ -34,16 +30,14 @@ class OneAtATime(product.PrototypicalNetwork):
             balance = Balance.BALANCED if rng.random() < product._BALANCED_SHARE else Balance.NATURAL
             batch = sampler.draw(product._TASKS, int(rng.choice(product._SHOTS)), product._QUERY, balance)
             drawn = [batch.support.ravel(), batch.query.ravel(), anchors.draw()]
-            clean = inputs[torch.from_numpy(np.concatenate(drawn))]
-            noisy = clean + product._INPUT_NOISE * torch.randn(clean.shape, generator=noise)
-            support, query, anchor = noisy.split([rows.size for rows in drawn])
+            support, query, anchor = data.noisy(np.concatenate(drawn)).split([rows.size for rows in drawn])
             support, query = (
                 x.unflatten(0, rows.shape) for x, rows in ((support, batch.support), (query, batch.query))
             )
             losses = []
             for task, cell in enumerate(batch.cell):
                 prior = anchors.leave_one_out(mlp(network, anchor))[cell]
-                own = label[torch.from_numpy(batch.support[task])]
+                own = data.labels(batch.support[task])
                 weight = torch.from_numpy(batch.weight[task])
                 embedded = mlp(network, support[task])
                 prototypes = []
@@ -53,12 +47,12 @@ class OneAtATime(product.PrototypicalNetwork):
                     prototypes.append(total / (member.sum() + n0[value]))
                 asked = mlp(network, query[task])
                 away = [(asked - prototype).square().sum(-1) for prototype in prototypes]
-                target = label[torch.from_numpy(batch.query[task])]
+                target = data.labels(batch.query[task])
                 logit = away[0] - away[1] + self._prior_logit
                 losses.append(torch.nn.functional.binary_cross_entropy_with_logits(logit, target))
             return torch.stack(losses).mean()
 
-        start = init_mlp([inputs.shape[1], *self._hidden, self._embedding], noise)
+        start = init_mlp([data.width, *self._hidden, self._embedding], data.noise)
         start["log_n0"] = torch.full((2,), float(np.log(product._START_N0)))
         trained = optimise(
             start,
@@ -69,7 +63,7 @@ class OneAtATime(product.PrototypicalNetwork):
             undecayed={f"weight{len(self._hidden)}"},
         )
         self._network, self._n0 = product._split(trained)
-        self._prior = product._training_prototypes(lambda rows: mlp(self._network, inputs[rows]).detach(), train)
+        self._prior = product._training_prototypes(lambda rows: mlp(self._network, data.inputs[rows]).detach(), train)
 
     def score(self, supports: Supports, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
         return np.concatenate([super(OneAtATime, self).score(one, query, cell_table) for one in episodes_of(supports)])

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from ....tasks.errors import MethodError
 from ...audits.finding import AuditFailure, Finding, Outcome
 from ...base import FitContext, TrainTable
+from ...device import on_cpu
 from ..environments.cell_features import cell_statistics
 from ..method import EnergyMethod, _identity
 from ..samplers.base import TrainingLabels
@@ -121,6 +122,7 @@ _LEARNED = frozenset(
 _ALIASES = {"one-energy": "J19-branch-choice", "evaluation": "J28-prevalence"}
 
 
+@on_cpu()
 def audit_energy(
     method: EnergyMethod,
     train: TrainTable,

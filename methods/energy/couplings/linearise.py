@@ -28,7 +28,7 @@ def linearise(logit: Callable[[Tensor], Tensor], like: Tensor) -> Canonical:
     Args:
         logit: from potentials (n,) to logits (E, n). like: whose dtype the result has; inside it is float64.
     """
-    nodes = torch.linspace(-_REACH, _REACH, _NODES, dtype=torch.float64)
+    nodes = torch.linspace(-_REACH, _REACH, _NODES, dtype=torch.float64, device=like.device)
     weights = torch.softmax(-nodes.square() / 2, 0)
     values = logit(nodes).double()
     slope, offset = values @ (weights * nodes), values @ weights

@@ -23,7 +23,7 @@ def merge_heads(x: Tensor) -> Tensor:
 
 def bias_of(allowed: Tensor, like: Tensor) -> Tensor:
     """Bool mask -> logits to add: 0 where allowed, `FORBIDDEN` elsewhere."""
-    return torch.zeros((), dtype=like.dtype).where(allowed, torch.tensor(FORBIDDEN, dtype=like.dtype))
+    return like.new_zeros(()).where(allowed, like.new_full((), FORBIDDEN))
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None = None) -> Tensor:

@@ -57,7 +57,7 @@ class CachedEncoder(Encoder):
         return torch.cat([getattr(self, side)[self._find(side, getattr(inputs, side))] for side in SIDES], dim=1)
 
     def _find(self, side: str, codes: Tensor) -> Tensor:
-        found = [self._rows[side].get(key, -1) for key in sequence_keys(codes.numpy())]
+        found = [self._rows[side].get(key, -1) for key in sequence_keys(codes.cpu().numpy())]
         if missing := sum(row < 0 for row in found):
             raise MethodError(
                 f"The embedding cache {self.cache!r} lacks {missing} of {len(found)} {side} sequences; embed every "

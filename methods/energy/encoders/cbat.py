@@ -47,7 +47,7 @@ class DepthwiseMix(nn.Module):
                 for share, kernel in zip(shares, self.kernels, strict=True)
             ]
         ).sum(0)
-        place = torch.arange(x.shape[1])
+        place = torch.arange(x.shape[1], device=x.device)
         offset = place - place[:, None] + widest // 2
         inside = (offset >= 0) & (offset < widest)
         band = kernel[:, offset.clamp(0, widest - 1)] * inside
@@ -103,7 +103,9 @@ class KeyPrior(nn.Module):
 
     def forward(self, x: Tensor, joint: Joint) -> tuple[Tensor, Tensor]:
         """Normalised tokens (n, L, c) -> scores (n, L) in (0, 3), 0 at padding, and logits to add (n, L)."""
-        angle = 2 * math.pi * joint.places().unsqueeze(-1) * torch.arange(1, _HARMONICS + 1, dtype=x.dtype)
+        angle = (
+            2 * math.pi * joint.places().unsqueeze(-1) * torch.arange(1, _HARMONICS + 1, dtype=x.dtype, device=x.device)
+        )
         place = 1 + 0.5 * torch.tanh(self.place(torch.cat([angle.cos(), angle.sin()], -1)).squeeze(-1))
         score = torch.sigmoid(self.score(x).squeeze(-1)) * place * (2 * torch.sigmoid(self.kind))[joint.kind]
         weight = sparsemax(score / self.temperature(), joint.valid)

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...device import placed
+
 _LEVELS = 256
 
 
@@ -31,6 +33,6 @@ class ByteDropout(nn.Module):
         n, columns = values.shape
         size = n * (columns // self.group)
         draws = np.frombuffer(self._rng.bytes(size), dtype=np.uint8)
-        kept = torch.from_numpy((draws >= self.dropped).astype(np.float32) * (_LEVELS / (_LEVELS - self.dropped)))
+        kept = placed((draws >= self.dropped).astype(np.float32) * (_LEVELS / (_LEVELS - self.dropped)))
         mask = kept.view(n, -1)
         return values * (mask if self.group == 1 else mask.repeat_interleave(self.group, dim=1))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ....tasks.errors import MethodError
 from ...base import PairTable, Reads, TrainTable
+from ...device import placed
 from ...features import FeatureMatrix, Scale
 from ..config import EncoderConfig, EnergyConfig, EstimatorKind
 from ..parts import PairInputs
@@ -63,7 +63,7 @@ class InputReader:
         return self._inputs(pairs, self._matrix.of_cell(pairs, cell_table))
 
     def _inputs(self, pairs: PairTable, matrix: np.ndarray) -> PairInputs:
-        features = torch.from_numpy(matrix)
+        features = placed(matrix)
         if not self._sequences:
             return PairInputs(features)
         return PairInputs(features, _codes(pairs, "enhancer"), _codes(pairs, "promoter"))
@@ -73,7 +73,7 @@ def _codes(pairs: PairTable, side: str) -> Tensor:
     codes: np.ndarray | None = getattr(pairs, f"{side}_sequence")
     if codes is None:
         raise MethodError(f"This encoder reads DNA; this task has no {side} sequences. Use the features encoder.")
-    return torch.from_numpy(np.ascontiguousarray(codes, dtype=np.uint8))
+    return placed(np.ascontiguousarray(codes, dtype=np.uint8))
 
 
 def chromatin_targets(train: TrainTable) -> np.ndarray:

@@ -29,7 +29,7 @@ class Joint(NamedTuple):
 
     def near(self) -> Tensor:
         """(n or 1, L, L) bool: query may see key: within reach, valid, and not both of the other side."""
-        place = torch.arange(self.values.shape[1])
+        place = torch.arange(self.values.shape[1], device=self.values.device)
         within = (place[:, None] - place).abs() <= REACH
         foreign = self.kind == OTHER
         allowed = within & ~(foreign.unsqueeze(2) & foreign.unsqueeze(1))
@@ -38,7 +38,7 @@ class Joint(NamedTuple):
     def places(self) -> Tensor:
         """(n or 1, L) float: place / number of valid tokens, in [0, 1) where valid."""
         length = self.values.shape[1]
-        place = torch.arange(length, dtype=self.values.dtype).unsqueeze(0)
+        place = torch.arange(length, dtype=self.values.dtype, device=self.values.device).unsqueeze(0)
         return place / (length if self.valid is None else self.valid.sum(1, keepdim=True))
 
     def own(self, values: Tensor) -> Tokens:
@@ -74,10 +74,10 @@ def join(own: Tokens, anchors: Tensor, other: Tokens) -> Joint:
     values = torch.cat([own.values, anchors, other.values], dim=1)
     n_own, count = own.values.shape[1], anchors.shape[1]
     sizes = torch.tensor([n_own, count, other.values.shape[1]])
-    kind = torch.repeat_interleave(torch.tensor([OWN, ANCHOR, OTHER]), sizes).unsqueeze(0)
+    kind = torch.repeat_interleave(torch.tensor([OWN, ANCHOR, OTHER]), sizes).unsqueeze(0).to(values.device)
     if own.valid is None and other.valid is None:
         return Joint(values, kind, None, n_own)
-    valid = torch.cat([own.mask, torch.ones(anchors.shape[:2], dtype=torch.bool), other.mask], dim=1)
+    valid = torch.cat([own.mask, torch.ones_like(anchors[..., 0], dtype=torch.bool), other.mask], dim=1)
     order = torch.argsort((~valid).to(torch.uint8), dim=1, stable=True)
     packed = values.gather(1, order.unsqueeze(-1).expand_as(values))
     return Joint(packed, kind.expand_as(order).gather(1, order), valid.gather(1, order), n_own)

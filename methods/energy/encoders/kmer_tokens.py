@@ -25,8 +25,8 @@ def kmer_ids(codes: Tensor, k: int) -> Tensor:
         null id, for a k-mer that holds an N.
     """
     length = max(0, codes.shape[1] - k + 1)
-    ids = torch.zeros(codes.shape[0], length, dtype=torch.int32)
-    unknown = torch.zeros(codes.shape[0], length, dtype=torch.bool)
+    ids = torch.zeros(codes.shape[0], length, dtype=torch.int32, device=codes.device)
+    unknown = torch.zeros(codes.shape[0], length, dtype=torch.bool, device=codes.device)
     bad = codes >= _BASES
     for shift in range(k):
         ids = ids * _BASES + codes[:, shift : shift + length]
@@ -46,6 +46,6 @@ def kmer_counts(codes: Tensor, k: int) -> Tensor:
         (n, 4^k) float32.
     """
     n, size = codes.shape[0], n_kmers(k)
-    rows = torch.arange(n).unsqueeze(1) * size
+    rows = torch.arange(n, device=codes.device).unsqueeze(1) * size
     counts = torch.bincount((rows + kmer_ids(codes, k)).flatten(), minlength=n * size)
     return counts.view(n, size)[:, 1:].float()

@@ -53,7 +53,7 @@ class PairNetwork(Encoder):
         assert inputs.enhancer is not None
         assert inputs.promoter is not None
         if not inputs.n:
-            return Hidden(torch.zeros(0, self.size, dtype=self.enhancer.words.bias.dtype))
+            return Hidden(self.enhancer.words.bias.new_zeros(0, self.size))
         chunk = inputs.n if torch.is_grad_enabled() else _CHUNK
         enhancer, enhancer_of = distinct(inputs.enhancer)
         promoter, promoter_of = distinct(inputs.promoter)

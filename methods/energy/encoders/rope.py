@@ -31,7 +31,7 @@ def rotate(x: Tensor, positions: Tensor, base: float = _BASE) -> Tensor:
     size = x.shape[-1]
     if size % 2:
         raise ValueError(f"Rotary positions need an even number of components, got {size}.")
-    frequency = base ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
+    frequency = base ** (-torch.arange(0, size, 2, dtype=torch.float64, device=x.device) / size)
     angle = positions.to(torch.float64).unsqueeze(-1) * frequency
     cosine, sine = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x.chunk(2, dim=-1)
@@ -60,7 +60,7 @@ class RotarySelfAttention(nn.Module):
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """(n, L, c), valid (n, L) bool or None for all -> (n, L, c), 0 at invalid tokens."""
         query, key, value = (split_heads(part, self.heads) for part in self.project(x).chunk(3, dim=-1))
-        positions = token_positions(x.shape[1])
+        positions = token_positions(x.shape[1]).to(x.device)
         allowed = None if valid is None else valid[:, None, None, :]
         mixed = merge_heads(attend(rotate(query, positions), rotate(key, positions), value, allowed))
         out: Tensor = self.dropout(self.out(mixed).flatten(0, 1)).view(x.shape)

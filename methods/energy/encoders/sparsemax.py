@@ -21,7 +21,7 @@ def sparsemax(scores: Tensor, valid: Tensor | None = None) -> Tensor:
         scores = scores + bias_of(valid, scores)
     ordered = scores.sort(dim=-1, descending=True).values
     sums = ordered.cumsum(-1)
-    rank = torch.arange(1, scores.shape[-1] + 1, dtype=scores.dtype)
+    rank = torch.arange(1, scores.shape[-1] + 1, dtype=scores.dtype, device=scores.device)
     support = (1 + rank * ordered > sums).sum(-1, keepdim=True)
     threshold = (sums.gather(-1, support - 1) - 1) / support
     weights = torch.clamp_min(scores - threshold, 0.0)

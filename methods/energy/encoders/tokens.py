@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...device import placed
 from .dropout import ByteDropout
 from .kmer_tokens import kmer_ids, n_kmers
 from .rope import RotarySelfAttention
@@ -28,15 +29,15 @@ class Tokens(NamedTuple):
     def mask(self) -> Tensor:
         """(n, L) bool."""
         if self.valid is None:
-            return torch.ones(self.values.shape[:2], dtype=torch.bool)
+            return torch.ones(self.values.shape[:2], dtype=torch.bool, device=self.values.device)
         return self.valid
 
 
 def distinct(codes: Tensor) -> tuple[Tensor, Tensor]:
     """Distinct sequences of a batch: (n, L) uint8 -> codes (m, L) and the (n,) number of each row's sequence."""
-    rows = np.ascontiguousarray(codes.numpy())
+    rows = np.ascontiguousarray(codes.cpu().numpy())
     _, first, inverse = np.unique(rows.view(f"V{rows.shape[1]}").ravel(), return_index=True, return_inverse=True)
-    return codes[torch.from_numpy(first)], torch.from_numpy(inverse)
+    return codes[placed(first)], placed(inverse)
 
 
 class SideTokens(nn.Module):

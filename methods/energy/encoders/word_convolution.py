@@ -21,7 +21,7 @@ class _PooledLookup(torch.autograd.Function):
         kernel, size, channels = table.shape
         length = words.shape[1]
         padded = nn.functional.pad(words, (kernel // 2, kernel - 1 - kernel // 2))
-        offsets = torch.arange(kernel, dtype=words.dtype) * size
+        offsets = torch.arange(kernel, dtype=words.dtype, device=words.device) * size
         rows = table.reshape(-1, channels)
         pooled, places = [], []
         for part, some in zip(*(x.split(max(1, _LOOKUPS // (length * kernel))) for x in (padded, words)), strict=True):
@@ -44,8 +44,8 @@ class _PooledLookup(torch.autograd.Function):
         padded, places = ctx.saved_tensors
         kernel, size, channels = ctx.shape
         values = gradients[0].reshape(-1)
-        start = (torch.arange(padded.shape[0])[:, None, None] * padded.shape[1] + places).view(-1)
-        channel = torch.arange(channels).expand(places.shape).reshape(-1)
+        start = (torch.arange(padded.shape[0], device=places.device)[:, None, None] * padded.shape[1] + places).view(-1)
+        channel = torch.arange(channels, device=places.device).expand(places.shape).reshape(-1)
         words = padded.reshape(-1).to(torch.int64)
         table = values.new_zeros(kernel, size * channels)
         for offset in range(kernel):

@@ -99,7 +99,7 @@ class Posterior(nn.Module):
             return torch.where(known, loss, 0.0).sum(1) + white.square().sum(1) / 2
 
         white = torch.zeros_like(mu)
-        eye = torch.eye(self.size, dtype=mu.dtype)
+        eye = torch.eye(self.size, dtype=mu.dtype, device=mu.device)
         by_rows = None if torch.is_inference_mode_enabled() else rows  # no backward pass exists there
         for _ in range(self.steps):
             theta = mu + sd * white

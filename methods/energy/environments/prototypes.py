@@ -81,7 +81,7 @@ class PrototypeKernel(SetEstimator):
             support: E supports. cell: (E,) code of the cell that each was drawn from; -1 (mixed) is skipped.
         """
         features = cell_features_of_rows(support, self.branch)
-        for episode, code in enumerate(cell.tolist()):
+        for episode, code in enumerate(cell.cpu().tolist()):
             rows = features[episode][support.present[episode]]
             if code >= 0 and rows.shape[0]:
                 self.update(rows, code)
@@ -107,7 +107,7 @@ class PrototypeKernel(SetEstimator):
         first = not bool(self.seen.any())
         if self.seen[cell]:
             nearest = torch.cdist(rows, own).argmin(1)
-            for place in nearest.unique().tolist():
+            for place in nearest.unique().cpu().tolist():
                 own[place] = self.decay * own[place] + (1.0 - self.decay) * rows[nearest == place].mean(0)
         else:
             own.copy_(_slices(rows, self.per_cell))
@@ -124,7 +124,7 @@ class PrototypeKernel(SetEstimator):
 
     def _costs(self, nearness: Tensor, weight: Tensor) -> Tensor:
         """(E, k, n_cells, K_p) -> (E, n_cells), whether or not a cell may be read."""
-        fit = nearness.logsumexp(-1) - torch.log(nearness.new_tensor(float(self.per_cell)))
+        fit = nearness.logsumexp(-1) - torch.log(nearness.new_full((), float(self.per_cell)))
         mean = (fit * weight.unsqueeze(-1)).sum(1) / weight.sum(1, keepdim=True).clamp_min(1.0)
         return -self.tau * mean
 
@@ -133,7 +133,7 @@ class PrototypeKernel(SetEstimator):
         seen = self.seen.expand(facts.code.shape[0], -1)
         if facts.hidden is None:
             return seen
-        return seen & (torch.arange(self.n_cells) != facts.hidden.unsqueeze(1))
+        return seen & (torch.arange(self.n_cells, device=seen.device) != facts.hidden.unsqueeze(1))
 
 
 def _slices(rows: Tensor, count: int) -> Tensor:

@@ -28,7 +28,7 @@ def info_nce(similarity: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         similarity: (n, n). positive, negative: (n, n) bool, which j != i count for anchor i. Anchors without a
             positive are left out; 0 if none is left.
     """
-    other = ~torch.eye(similarity.shape[0], dtype=torch.bool)
+    other = ~torch.eye(similarity.shape[0], dtype=torch.bool, device=similarity.device)
     positive, negative = positive & other, negative & other
     usable = positive.any(1)
     if not bool(usable.any()):
@@ -42,7 +42,7 @@ def info_nce(similarity: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
 def supervised_contrast(similarity: Tensor, positive: Tensor) -> Tensor:
     """-mean_i 1/|P(i)| sum_{p in P(i)} log(e^{s_ip} / sum_{a != i} e^{s_ia}) (Khosla et al. 2020, outside the log)."""
     n = similarity.shape[0]
-    itself = torch.eye(n, dtype=torch.bool)
+    itself = torch.eye(n, dtype=torch.bool, device=similarity.device)
     positive = positive & ~itself
     usable = positive.any(1)
     if not bool(usable.any()):

@@ -13,7 +13,7 @@ def squared_distances(x: Tensor) -> Tensor:
     centred = x - x.mean(0)
     norm = centred.square().sum(1)
     distance = (norm.unsqueeze(1) + norm.unsqueeze(0) - 2 * centred @ centred.T).clamp_min(0.0)
-    return distance.masked_fill(torch.eye(x.shape[0], dtype=torch.bool), 0.0)
+    return distance.masked_fill(torch.eye(x.shape[0], dtype=torch.bool, device=x.device), 0.0)
 
 
 def median_bandwidth(squared: Tensor) -> float:

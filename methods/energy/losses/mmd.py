@@ -72,7 +72,7 @@ class MmdSeparate(Loss):
             return nothing(step)
         chosen = thin(rows.cell.numel(), self.options.rows)
         code, group = torch.unique(rows.cell[chosen], return_inverse=True)
-        apart = torch.ones(code.numel(), code.numel(), dtype=torch.bool).triu(diagonal=1)
+        apart = torch.ones(code.numel(), code.numel(), dtype=torch.bool, device=code.device).triu(diagonal=1)
         if not bool(apart.any()):
             return nothing(step)
         return -pairwise_mmd(rbf(rows.feature[chosen], SCALES), group, code.numel())[apart].mean()

@@ -57,7 +57,7 @@ class Rank(Loss):
             return self._pairs(score[:, :n_positive], score[:, n_positive:])
         group = step.cell
         if step.cell.shape[1] > 1:
-            block = torch.arange(step.cell.shape[0]).unsqueeze(1)
+            block = torch.arange(step.cell.shape[0], device=step.cell.device).unsqueeze(1)
             group = block * (int(step.cell.max()) + 1) + step.cell
         return self._groups(score, step.label, group, step)
 

@@ -42,7 +42,7 @@ def cell_means(values: Tensor, cell: Tensor) -> CellMeans:
     """Average one value per block (B, ...) over the rows (B, m) of each cell, so that it depends on the cell only."""
     code, index = torch.unique(cell.reshape(-1), return_inverse=True)
     blocks, width = cell.shape
-    row = torch.arange(blocks).repeat_interleave(width)
+    row = torch.arange(blocks, device=cell.device).repeat_interleave(width)
     share = values.new_zeros(code.numel(), blocks).index_put((index, row), values.new_ones(()), accumulate=True)
     share = share / share.sum(1, keepdim=True)
     return CellMeans(code, share @ values, index)

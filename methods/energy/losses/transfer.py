@@ -23,7 +23,9 @@ def resistances(step: Step) -> Tensor:
     names = [name.lower() for name in step.coupling.names]
     columns = [number for number, name in enumerate(names) if name in _RESISTANCE]
     natural = step.environment.parameters[:, : len(names)]
-    return natural[:, columns] if columns else natural - step.coupling.neutral().to(natural)
+    if not columns:
+        return natural - step.coupling.neutral().to(natural)
+    return torch.stack([natural[:, column] for column in columns], dim=1)
 
 
 class Sparse(Loss):

@@ -1,0 +1,155 @@
+"""Networks train and score on whatever device there is, and their tensors meet on one device only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from epishot.methods import device as device_module
+from epishot.methods.base import Balance, Method, Regime, Supports
+from epishot.methods.device import VARIABLE, device
+from epishot.methods.registry import find_method
+from epishot.methods.tables import cell_table, fit_context, pair_table, train_table
+from epishot.tasks.catalog import load_task
+from epishot.tasks.episodes import EpisodeSet
+from epishot.tasks.errors import MethodError
+
+from .pretend import DEVICE, PretendDevice
+
+METHODS = (
+    "energy-additive",
+    "energy-cmdn",
+    "energy-gate",
+    "energy-gate-literal",
+    "energy-saturating",
+    "energy-hill",
+    "energy-interaction",
+    "energy-interaction-conditional",
+    "energy-contrastive",
+    "energy-contrastive-literal",
+    "energy-teacher-student",
+    "energy-staged",
+    "energy-film",
+    "energy-gate-vector",
+    "energy-bilinear",
+    "energy-pair-resistance",
+    "energy-projection",
+    "energy-bypass",
+    "energy-platt",
+    "energy-prototypes",
+    "energy-cell-features",
+    "energy-pseudo-decoupled",
+    "energy-cednet-mixed",
+    "energy-id-table",
+    "energy-legacy",
+    "energy-kmer",
+    "energy-prism",
+    "energy-cross-attention",
+    "energy-multitask",
+    "protonet",
+    "protonet-mahalanobis",
+    "matching",
+    "ridge-head",
+    "neural-process",
+    "maml",
+    "fomaml",
+    "anil",
+    "reptile",
+    "fine-tune",
+    "erm",
+    "coral",
+    "dann",
+    "groupdro",
+    "irm",
+    "mixup",
+)
+
+
+@pytest.fixture(autouse=True)
+def no_fused_optimiser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fused steps know the devices by name."""
+    adamw = torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda *args, **options: adamw(*args, **{**options, "fused": False}))
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", partial(torch.nn.utils.clip_grad_norm_, foreach=False))
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The chosen device is the pretended one."""
+    chosen = device_module.device
+    for module in list(sys.modules.values()):
+        if getattr(module, "device", None) is chosen:
+            monkeypatch.setattr(module, "device", lambda: DEVICE)
+    swap = torch.__future__.get_swap_module_params_on_conversion()
+    # Otherwise a module that is moved keeps the parameter and changes what is in it, which a pretended one cannot.
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    with PretendDevice():
+        yield
+    torch.__future__.set_swap_module_params_on_conversion(swap)
+
+
+def scores(cls: type[Method]) -> list[np.ndarray]:
+    """Of one split of `synthetic` after a few steps, for k = 0 and k = 16, natural and balanced."""
+    task = load_task("synthetic")
+    episodes = EpisodeSet.build(task, "cell", [0, 16], 2)
+    split, reads = episodes.splits[0], cls.capabilities().reads
+    method = cls()
+    method.fit(train_table(task, split.train_rows, reads), fit_context(task, budget=0.01))
+    query, whole = pair_table(task, split.query_rows, reads), cell_table(task, task.cell_rows(split.cell), reads)
+    found = []
+    for k, balance in ((0, Balance.NATURAL), (16, Balance.NATURAL), (16, Balance.BALANCED)):
+        regime = Regime.LABELLED if k else Regime.NONE
+        if regime not in cls.regimes:
+            continue
+        rows = episodes.support_rows(split.cell, split.fold, balance.value, k)
+        pool, place = np.unique(rows, return_inverse=True)
+        label = task.columns.label[rows] if k else None
+        supports = Supports(regime, balance, pair_table(task, pool, reads), place.reshape(rows.shape), label)
+        found.append(np.array(method.score(supports, query, whole)))
+    return found
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_computes_the_same_on_another_device(name: str, request: pytest.FixtureRequest) -> None:
+    cls = find_method(name)
+    expected = scores(cls)
+    request.getfixturevalue("elsewhere")
+    for here, there in zip(expected, scores(cls), strict=True):
+        np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
+def test_a_gpu_gives_the_scores_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in METHODS:
+        found = {}
+        for wanted in ("cuda", "cpu"):
+            monkeypatch.setenv(VARIABLE, wanted)
+            found[wanted] = scores(find_method(name))
+        for gpu, cpu in zip(*found.values(), strict=True):
+            np.testing.assert_allclose(gpu, cpu, rtol=1e-3, atol=1e-3, err_msg=name)
+
+
+def test_the_pretended_device_notices_a_tensor_that_was_left_behind() -> None:
+    with PretendDevice():
+        there = torch.ones(2, 2).to(DEVICE)
+        assert torch.equal((there @ there).cpu(), 2 * torch.ones(2, 2))
+        with pytest.raises(RuntimeError, match="two devices"):
+            there @ torch.ones(2, 2)
+
+
+def test_the_device_is_the_gpu_if_there_is_one_and_may_be_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert device().type == ("cuda" if torch.cuda.is_available() else "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device() == torch.device("cuda")
+    monkeypatch.setenv(VARIABLE, "cpu")
+    assert device() == torch.device("cpu")
+    for wrong in ("gpu", "meta", "cuda:99"):
+        monkeypatch.setenv(VARIABLE, wrong)
+        with pytest.raises(MethodError, match=VARIABLE):
+            device()
