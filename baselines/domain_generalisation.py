@@ -211,7 +211,7 @@ class GroupDro(DomainGeneralisation):
 
     def start(self, n_cells: int, rng: np.random.Generator) -> None:
         """Equal weights."""
-        self._weight = torch.full((n_cells,), 1.0 / n_cells).to(device())
+        self._weight = torch.full((n_cells,), 1.0 / n_cells, device=device())
 
     def objective(self, parameters: Parameters, batch: Minibatch) -> Tensor:
         """Cross entropy of the cells, weighted."""

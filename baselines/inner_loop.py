@@ -4,8 +4,8 @@ The inner loop of MAML takes a few steps theta_t+1 = theta_t - alpha g(theta_t) 
 (`networks.mlp`). Its derivative is what makes MAML second order: a vector v over the last parameters becomes
 v - alpha H(theta_t) v, step by step backwards. The product H v needs one more pass forwards and backwards through the
 network (Pearlmutter 1994, "Fast exact multiplication by the Hessian", Neural Computation 6, equations 3-5; R{.} is the
-derivative in the direction v). As plain matrix products it needs no graph within a graph, tasks share each product,
-and both the step and v's update are part of the product that makes the gradient.
+derivative in the direction v). As plain matrix products it needs no graph within a graph, tasks are batched in each
+product, and both the step and v's update are part of the product that makes the gradient.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def descend(
     Args:
         parameters: of `mlp`, shared by the tasks or with a leading dimension T. support: (T, k) pairs.
         rate: alpha, one number.
-        names: the parameters that move. first_order: the gradients count as constants.
+        names: the parameters that move, at least one. first_order: the gradients count as constants.
 
     Returns:
         All parameters; those that moved have a leading dimension T. Differentiable once, with respect to `parameters`
@@ -129,27 +129,27 @@ class _Descent(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         settings, tasks = ctx.settings, len(ctx.share)
-        arrived = iter(slopes)
+        arrived = iter(gradients)
         # Parameters that stay are no part of the direction, but H has rows for them.
-        slope = {
-            name: next(arrived).clone() if name in settings.moving else _per_task(name, torch.zeros_like(value), tasks)
+        gradient = {
+            name: next(arrived).clone() if name in settings.moving else value.new_zeros(_shape(name, value, tasks))
             for name, value in zip(settings.names, ctx.start, strict=True)
         }
-        v = {name: value for name, value in slope.items() if name in settings.moving}
-        rate_slope = torch.zeros_like(ctx.rate)
+        v = {name: value for name, value in gradient.items() if name in settings.moving}
+        rate_gradient = torch.zeros_like(ctx.rate)
         for step in reversed(ctx.trace):
             r = _directional(step, v)
             # <v, g> is the derivative of the loss in the direction v.
-            rate_slope -= (r.logit * step.layers[-1].delta).sum()
+            rate_gradient -= (r.logit * step.layers[-1].delta).sum()
             if settings.second_order:
-                _subtract_hessian_product(slope, step, v, r, ctx.share, ctx.alpha)
+                _subtract_hessian_product(gradient, step, v, r, ctx.share, ctx.alpha)
         shared = (
             value.sum(0) if value.ndim > start.ndim else value
-            for value, start in zip(slope.values(), ctx.start, strict=True)
+            for value, start in zip(gradient.values(), ctx.start, strict=True)
         )
-        return None, None, rate_slope, *shared
+        return None, None, rate_gradient, *shared
 
 
 def _pass(theta: Parameters, support: LabelledPairs, share: Tensor, lowest: int, second_order: bool) -> _Step:
@@ -159,13 +159,13 @@ def _pass(theta: Parameters, support: LabelledPairs, share: Tensor, lowest: int,
     sigmoids = []
     for layer in range(1, depth):
         # In place where a tensor is not needed again: less memory is more of it in the cache.
-        activation = _affine(*layers[-1][:3])
+        activation = _affine(layers[-1])
         s = torch.sigmoid(activation)
         activation *= s
         slope = (s + activation).addcmul_(activation, s, value=-1)
         layers.append(_Layer(theta[f"weight{layer}"], theta[f"bias{layer}"], activation, slope))
         sigmoids.append(s)
-    probability = torch.sigmoid(_affine(*layers[-1][:3]) + support.offset[:, None, None])
+    probability = torch.sigmoid(_affine(layers[-1]) + support.offset[:, None, None])
     delta = (probability - support.label.unsqueeze(-1)) * share.unsqueeze(-1)
     for layer in reversed(range(lowest, depth)):
         at = layers[layer] = layers[layer]._replace(delta=delta)
@@ -217,9 +217,9 @@ def _direct(at: _Layer, weight: Tensor | None, bias: Tensor | None) -> Tensor | 
 
 
 def _subtract_hessian_product(
-    slope: Mapping[str, Tensor], step: _Step, v: Mapping[str, Tensor], r: _Direction, share: Tensor, alpha: float
+    gradient: Mapping[str, Tensor], step: _Step, v: Mapping[str, Tensor], r: _Direction, share: Tensor, alpha: float
 ) -> None:
-    """slope -= alpha H v in place, where v are the tensors of `slope` that move."""
+    """gradient -= alpha H v in place, where v are the tensors of `gradient` that move."""
     r_delta = step.probability * (1 - step.probability) * share.unsqueeze(-1) * r.logit
     for layer in reversed(range(len(step.layers))):
         at, r_below = step.layers[layer], r_delta
@@ -231,20 +231,20 @@ def _subtract_hessian_product(
             r_below = r_back.mul_(at.slope)
             if (below := r.below[layer]) is not None:
                 r_below.addcmul_(at.bend, below)
-        slope[f"weight{layer}"].baddbmm_(at.inputs.mT, r_delta, alpha=-alpha)
+        gradient[f"weight{layer}"].baddbmm_(at.inputs.mT, r_delta, alpha=-alpha)
         if (moved := r.inputs[layer]) is not None:
-            slope[f"weight{layer}"].baddbmm_(moved.mT, at.delta, alpha=-alpha)
-        slope[f"bias{layer}"].sub_(r_delta.sum(-2), alpha=alpha)
+            gradient[f"weight{layer}"].baddbmm_(moved.mT, at.delta, alpha=-alpha)
+        gradient[f"bias{layer}"].sub_(r_delta.sum(-2), alpha=alpha)
         r_delta = r_below
 
 
-def _per_task(name: str, value: Tensor, tasks: int) -> Tensor:
-    """A parameter with its leading dimension T."""
-    shared = value.ndim == (2 if name.startswith("weight") else 1)
-    return value.repeat(tasks, *[1] * value.ndim) if shared else value
+def _shape(name: str, value: Tensor, tasks: int) -> tuple[int, ...]:
+    """Shape of a parameter with its leading dimension T."""
+    return (tasks, *value.shape[-2:]) if name.startswith("weight") else (tasks, *value.shape[-1:])
 
 
-def _affine(weight: Tensor, bias: Tensor, inputs: Tensor) -> Tensor:
+def _affine(layer: _Layer) -> Tensor:
+    weight, bias, inputs = layer.weight, layer.bias, layer.inputs
     if weight.ndim == 2 and bias.ndim == 1:
         return torch.nn.functional.linear(inputs, weight.mT, bias)
     tasks = len(inputs)

@@ -67,7 +67,7 @@ def meta_loss(
     inner_steps: int,
     first_order: bool = False,
 ) -> Tensor:
-    """`maml.meta_loss` by learn2learn, one task after the other; arguments and result as there."""
+    """`maml.meta_loss` by learn2learn, one task after the other; arguments and result as there, all weights adapted."""
     losses = []
     for task in range(len(supports.label)):
         support, query = (LabelledPairs(*(tensor[task] for tensor in pairs)) for pairs in (supports, queries))
@@ -85,7 +85,7 @@ class MamlLearn2learn(Maml):
 
     The two give the same meta-gradients, hence nearly the same scores; this one shows that what `maml` does is
     MAML as others run it. The budget is equal in steps, not in time: tasks are adapted one after the other instead
-    of together, so that a fit takes about one and a half times as long, and scoring more.
+    of together, so that a fit takes longer, and scoring more.
     """
 
     name = "maml-learn2learn"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..methods.base import Balance, Reads, TrainTable
-from ..methods.device import placed
 from ..methods.tables import train_table
 from ..tasks.errors import MethodError
 from ..tasks.splits import Split
@@ -30,9 +30,9 @@ class TrainingPairs(Dataset):
     """
 
     def __init__(self, train: TrainTable) -> None:
-        self.inputs: Tensor = RankedInputs.fit(train).of_train(train)
-        self.label = placed(train.label.astype(np.int64))
-        self.cell = placed(train.cell.astype(np.int64))
+        self.inputs: Tensor = RankedInputs.fit(train).of_train(train).cpu()
+        self.label = torch.from_numpy(train.label.astype(np.int64))
+        self.cell = torch.from_numpy(train.cell.astype(np.int64))
 
     def __len__(self) -> int:
         return len(self.label)

@@ -52,7 +52,7 @@ def shrunken_covariances(
     task = share * covariance[..., 2, :, :] + (1 - share) * prior
     own = (size[..., :2] / (size[..., :2] + class_n))[..., None, None]
     mixed = own * covariance[..., :2, :, :] + (1 - own) * task.unsqueeze(-3)
-    return mixed + beta * torch.eye(embedding.shape[-1]).to(embedding)
+    return mixed + beta * torch.eye(embedding.shape[-1], dtype=embedding.dtype, device=embedding.device)
 
 
 def mahalanobis(query: Tensor, prototypes: Tensor, covariances: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def mahalanobis(query: Tensor, prototypes: Tensor, covariances: Tensor) -> Tenso
         (T, 2, n).
     """
     factor = torch.linalg.cholesky(covariances)
-    identity = torch.eye(query.shape[-1]).to(query).expand_as(factor)
+    identity = torch.eye(query.shape[-1], dtype=query.dtype, device=query.device).expand_as(factor)
     whiten = torch.linalg.solve_triangular(factor, identity, upper=False).transpose(-1, -2)
     shared = query if query.ndim == 2 else query.unsqueeze(-3)
     return (shared @ whiten - prototypes.unsqueeze(-2) @ whiten).square().sum(dim=-1) / 2

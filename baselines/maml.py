@@ -71,7 +71,7 @@ def adapt(
     """
     if inner_steps == 0:
         return dict(parameters)
-    rate = torch.as_tensor(inner_rate, dtype=supports.inputs.dtype)
+    rate = torch.as_tensor(inner_rate, dtype=supports.inputs.dtype).to(supports.inputs.device)
     return descend(parameters, supports, rate, parameters if names is None else names, inner_steps, first_order)
 
 
@@ -119,7 +119,7 @@ class Maml(Method):
     """
 
     name = "maml"
-    # 2: the inner loop and its derivative are written out; the same numbers up to rounding.
+    # 2: other draws of the training episodes; the inner loop and its derivative are written out.
     version = "2"
     summary = "MAML, second order: MLP on ranked features adapted by gradient steps on the support"
     paper = "Finn et al. 2017, ICML, Algorithm 1"

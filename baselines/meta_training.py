@@ -13,16 +13,20 @@ from ..methods.base import Balance, PairTable, TrainTable
 #: of protocol `cell`.
 _SUPPORT_SHARE = 0.25
 _PARTITIONS_PER_CELL = 16
-#: Cells of millions of pairs have fewer (at least 4): every partition holds the row numbers of its cell.
+#: Cells of more than 262,144 pairs have fewer, down to the least: every partition holds the row numbers of its cell.
 _ROWS_OF_PARTITIONS = 1 << 22
+_LEAST_PARTITIONS = 4
+#: Pools of fewer than this many times k rows are permuted as a whole; in larger ones repeats are rare.
+_CROWDED = 4
 
 
 class MetaBatch(NamedTuple):
     """T meta-training tasks of k support and q query pairs, as row numbers of the training table.
 
     Attributes:
-        support: (T, k) int64.
-        weight: (T, k) float32, 1 for a drawn pair, 0 for padding (a cell with fewer than k pairs to draw).
+        support: (T, k) int64; negatives before positives where balanced. Row 0 stands for padding.
+        weight: (T, k) float32, 1 for a drawn pair, 0 for padding: where a cell has too few pairs to draw, at the end
+            of the support or of each half, and the last place of a balanced support of odd k.
         query: (T, q) int64, drawn with replacement, so that it keeps the natural prevalence of any cell.
         cell: (T,) int64 training cell of each task.
         balance: how the supports were drawn.
@@ -83,9 +87,9 @@ class EpisodeSampler:
             each = np.minimum(*(_sizes(rows) for rows in by_label))
             halves = [_some(rows, each, k // 2, rng) for rows in by_label]
             # An odd k leaves its last place empty.
-            rest = np.zeros((n_tasks, k % 2))
-            support = np.concatenate([*(rows for rows, _ in halves), rest.astype(np.int64)], axis=1)
-            weight = np.concatenate([*(weight for _, weight in halves), rest.astype(np.float32)], axis=1)
+            support, weight = (
+                np.pad(np.concatenate(both, axis=1), ((0, 0), (0, k % 2))) for both in zip(*halves, strict=True)
+            )
         else:
             pools = [side.support for side in sides]
             support, weight = _some(pools, _sizes(pools), k, rng)
@@ -113,7 +117,7 @@ def _partitions(rows: np.ndarray, groups: np.ndarray, label: np.ndarray, rng: np
         found, group = rows, np.arange(rows.size)
     sizes = np.bincount(group, minlength=found.size)
     partitions = []
-    for _ in range(min(_PARTITIONS_PER_CELL, max(4, _ROWS_OF_PARTITIONS // rows.size))):
+    for _ in range(min(_PARTITIONS_PER_CELL, max(_LEAST_PARTITIONS, _ROWS_OF_PARTITIONS // rows.size))):
         order = rng.permutation(found.size)
         # At least one group on either side, however unequal they are.
         reached = int(np.searchsorted(np.cumsum(sizes[order]), _SUPPORT_SHARE * rows.size)) + 1
@@ -129,16 +133,15 @@ def _partitions(rows: np.ndarray, groups: np.ndarray, label: np.ndarray, rng: np
 def _some(
     pools: Sequence[np.ndarray], most: np.ndarray, k: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """At most `most` (T,) of k distinct members of each pool: (T, k) rows, and (T, k) weights, 0 for padding."""
-    sizes = _sizes(pools)
-    places = _distinct(sizes, k, rng)
-    drawn = np.arange(k) < np.minimum(most, sizes)[:, None]
+    """`most` (T,), at most k, distinct members of each pool: (T, k) rows, and (T, k) weights, 0 for padding."""
+    places = _distinct(_sizes(pools), k, rng)
+    drawn = np.arange(k) < most[:, None]
     return _gathered(pools, places) * drawn, drawn.astype(np.float32)
 
 
 def _distinct(sizes: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
     """(T, k) distinct places below each size in random order; where there are fewer, the rest is 0."""
-    crowded = sizes < 4 * k
+    crowded = sizes < _CROWDED * k
     places = rng.integers(np.where(crowded, 1, sizes)[:, None], size=(len(sizes), k))
     while (repeats := _repeats(places, ~crowded))[0].size:
         places[repeats] = rng.integers(sizes[repeats[0]])

@@ -37,9 +37,9 @@ def ridge_head(code: Tensor, residual: Tensor, weight: Tensor, penalty: Tensor) 
     x, r = code * root[..., None], (residual * root)[..., None]
     transposed = x.transpose(-1, -2)
     if k < width:
-        gram = x @ transposed + penalty * torch.eye(k).to(x)
+        gram = x @ transposed + penalty * torch.eye(k, dtype=x.dtype, device=x.device)
         return (transposed @ torch.linalg.solve(gram, r)).squeeze(-1)
-    gram = transposed @ x + penalty * torch.eye(width).to(x)
+    gram = transposed @ x + penalty * torch.eye(width, dtype=x.dtype, device=x.device)
     return torch.linalg.solve(gram, transposed @ r).squeeze(-1)
 
 

@@ -1,4 +1,4 @@
-"""The training rows as the networks of this package read them, and the two random streams of a fit."""
+"""The training rows as the networks of this package read them."""
 
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ..methods.device import VARIABLE as DEVICE
+
 #: Packages whose version may change a score.
 COMPUTING_PACKAGES = ("epishot", "numpy", "scipy", "scikit-learn", "torch")
 #: Options that say how a command was run or where its files went, and nothing about the result.
@@ -29,8 +31,9 @@ def _versions() -> tuple[tuple[str, str], ...]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python (minor) and of the packages that compute; nothing is imported for it."""
-    return dict(_versions())
+    """Versions of Python (minor) and of the packages that compute, and the device of the fits unless it is the CPU."""
+    device = os.environ.get(DEVICE, "cpu")
+    return dict(_versions()) | ({} if device == "cpu" else {"device": device})
 
 
 @cache

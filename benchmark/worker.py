@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..methods.base import Method, PairTable, Supports
+from ..methods.device import VARIABLE as DEVICE
 from ..methods.registry import find_method
 from ..tasks.errors import EpishotError, MethodError
 from .jobs import Failed, Finished, FitJob, Fitted, Message, Scored, Started
@@ -79,6 +80,7 @@ def confine_process() -> None:
     for name in HIDDEN_VARIABLES:
         os.environ.pop(name, None)
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    os.environ.setdefault(DEVICE, "cpu")
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
@@ -93,6 +95,7 @@ def messages(job: FitJob) -> Iterator[Message]:
         wall, cpu = time.perf_counter(), time.process_time()
         method = cls(**job.arguments)
         method.fit(job.train, job.context)
+        _finish()
         n_parameters = method.n_parameters()
     except Exception as error:
         yield Failed(None, describe_error("fit", error))
@@ -125,10 +128,18 @@ def _score(method: Method, index: int, supports: Supports, job: FitJob) -> Messa
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         scores = method.score(supports, job.query, job.cell_table)
+        _finish()
         scores = checked_scores(scores, supports, job.query, type(method).__name__)
     except Exception as error:
         return Failed(index, describe_error("score", error))
     return Scored(index, scores, time.perf_counter() - wall, time.process_time() - cpu, peak_memory_mb())
+
+
+def _finish() -> None:
+    """Wait for what a GPU was given to do, so that clocks show it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def checked_scores(scores: object, supports: Supports, query: PairTable, name: str) -> np.ndarray:

@@ -12,6 +12,8 @@ from epishot.tasks.errors import MethodError
 
 # Unpinned boosted trees were 20 times slower on two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests build their tensors on the CPU; `tests/devices` chooses for itself.
+os.environ.setdefault("EPISHOT_DEVICE", "cpu")
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,12 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 DEVICE = torch.device("meta")
 _COPY = torch.ops.aten._to_copy.default
+_INDEXED = (
+    torch.ops.aten.index.Tensor,
+    torch.ops.aten.index_put.default,
+    torch.ops.aten.index_put_.default,
+    torch.ops.aten._index_put_impl_.default,
+)
 
 
 class _There(Tensor):
@@ -39,6 +45,9 @@ class _There(Tensor):
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _run(func, args, kwargs or {})
 
+    def tolist(self) -> Any:
+        return self.here.tolist()
+
     def __repr__(self) -> str:  # type: ignore[override]
         return f"_There({self.here!r})"
 
@@ -57,26 +66,32 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         raise RuntimeError(f"{func} was given a tensor that torch made on the device by itself: its numbers are lost")
     target = kwargs.get("device")
     target = None if target is None else torch.device(target)
-    if func is not _COPY and func is not torch.ops.aten.copy_.default and there:
-        # As on a GPU: a number of no dimension may come from the CPU, and indices may.
-        strangers = [tensor for tensor in tensors if not isinstance(tensor, _There) and tensor.ndim]
-        if strangers and not _takes_indices(func):
-            raise RuntimeError(f"{func} was given tensors of two devices")
+    if there and func not in (_COPY, torch.ops.aten.copy_.default):
+        _check_one_device(func, args, tensors)
+    stays = bool(there) if target is None else target == DEVICE
+    if stays and torch.Tag.nondeterministic_seeded in func.tags:
+        raise RuntimeError(f"{func} draws on the device: its numbers would be others than those of the CPU")
     if target is not None:
         kwargs = {**kwargs, "device": torch.device("cpu")}
     with torch.utils._python_dispatch._disable_current_modes():
         out = func(*tree_map(_here, args), **tree_map(_here, kwargs))
-    stays = bool(there) if target is None else target == DEVICE
     if func._schema.is_mutable:
-        # Out of place in name only: the tensor that was changed is the one that was given.
+        # The tensor that was changed is the one that was given.
         return args[0] if isinstance(args[0], Tensor) else out
     return tree_map(lambda value: _There(value) if isinstance(value, Tensor) and stays else value, out)
 
 
+def _check_one_device(func: Any, args: Any, tensors: list[Tensor]) -> None:
+    """As on a GPU: numbers without dimension may come from the CPU to be read, and so may indices of its tensors."""
+    if func in _INDEXED or func._schema.is_mutable:
+        first = args[0][0] if isinstance(args[0], (list, tuple)) else args[0]
+        if not isinstance(first, _There):
+            raise RuntimeError(f"{func} of a tensor of the CPU was given tensors of the device")
+    if func in _INDEXED:
+        tensors = [value for value in args[2:3] if isinstance(value, Tensor)]
+    if any(not isinstance(tensor, _There) and tensor.ndim for tensor in tensors):
+        raise RuntimeError(f"{func} was given tensors of two devices")
+
+
 def _here(value: Any) -> Any:
     return value.here if isinstance(value, _There) else value
-
-
-def _takes_indices(func: Any) -> bool:
-    aten = torch.ops.aten
-    return func in (aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default)

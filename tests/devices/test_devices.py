@@ -10,14 +10,21 @@ import numpy as np
 import pytest
 import torch
 
+from epishot.baselines.domain_generalisation import DomainGeneralisation
+from epishot.baselines.episodic import EpisodicLearner
+from epishot.baselines.maml import Maml
+from epishot.baselines.prototypical import PrototypicalNetwork
 from epishot.methods import device as device_module
 from epishot.methods.base import Balance, Method, Regime, Supports
 from epishot.methods.device import VARIABLE, device
+from epishot.methods.energy.method import EnergyMethod
+from epishot.methods.registry import METHODS as REGISTRY_OF_METHODS
 from epishot.methods.registry import find_method
 from epishot.methods.tables import cell_table, fit_context, pair_table, train_table
 from epishot.tasks.catalog import load_task
 from epishot.tasks.episodes import EpisodeSet
 from epishot.tasks.errors import MethodError
+from epishot.tasks.splits import cell_splits
 
 from .pretend import DEVICE, PretendDevice
 
@@ -70,7 +77,7 @@ METHODS = (
 )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_fused_optimiser(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fused steps know the devices by name."""
     adamw = torch.optim.AdamW
@@ -115,7 +122,9 @@ def scores(cls: type[Method]) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_computes_the_same_on_another_device(name: str, request: pytest.FixtureRequest) -> None:
+def test_a_method_computes_the_same_on_another_device(
+    name: str, no_fused_optimiser, request: pytest.FixtureRequest
+) -> None:
     cls = find_method(name)
     expected = scores(cls)
     request.getfixturevalue("elsewhere")
@@ -145,7 +154,7 @@ def test_the_pretended_device_notices_a_tensor_that_was_left_behind() -> None:
 def test_the_device_is_the_gpu_if_there_is_one_and_may_be_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     assert device().type == ("cuda" if torch.cuda.is_available() else "cpu")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert device() == torch.device("cuda")
     monkeypatch.setenv(VARIABLE, "cpu")
     assert device() == torch.device("cpu")
@@ -153,3 +162,27 @@ def test_the_device_is_the_gpu_if_there_is_one_and_may_be_overruled(monkeypatch:
         monkeypatch.setenv(VARIABLE, wrong)
         with pytest.raises(MethodError, match=VARIABLE):
             device()
+
+
+def test_every_network_is_tested() -> None:
+    """Every registered method that has a `fit` of its own on torch, learn2learn's excepted, which may be absent."""
+    networks = (EnergyMethod, EpisodicLearner, PrototypicalNetwork, Maml, DomainGeneralisation)
+    found = {name for name in REGISTRY_OF_METHODS.names() if issubclass(find_method(name), networks)}
+    assert found - {"maml-learn2learn"} == set(METHODS)
+
+
+@pytest.mark.parametrize("name", ["energy-additive", "energy-prism", "energy-cmdn"])
+def test_weights_loaded_on_another_device_score_there(name: str, request: pytest.FixtureRequest, tmp_path) -> None:
+    cls = find_method(name)
+    task = load_task("synthetic")
+    split, reads = next(iter(cell_splits(task, "cell"))), cls.capabilities().reads
+    train, query = train_table(task, split.train_rows, reads), pair_table(task, split.query_rows, reads)
+    whole = cell_table(task, task.cell_rows(split.cell), reads)
+    made, loaded = cls(), cls()
+    made.fit(train, fit_context(task, budget=0.01))
+    made.save(tmp_path / "weights.safetensors")
+    expected = made.potential(query, whole), made.score_training(train)
+    request.getfixturevalue("elsewhere")
+    loaded.load(tmp_path / "weights.safetensors")
+    for here, there in zip(expected, (loaded.potential(query, whole), loaded.score_training(train)), strict=True):
+        np.testing.assert_allclose(there, here, rtol=1e-6, atol=1e-8)

@@ -20,12 +20,14 @@ _STILL = {"dropout": 0.0, "feature_dropout": 0.0, "noise": 0.0}
 
 
 class OneAtATime(EnergyModel):
-    """Every block of a step is encoded, and every support read, by itself."""
+    """Every block of a step is encoded, and every support read, by itself; a step's supports are encoded together."""
 
     def encode(self, inputs: PairInputs) -> Encoded:
-        rows = 2 * self.config.sampler.block_rows
-        if not self.training or inputs.n <= rows or inputs.n % rows:
+        rows = self.config.sampler.block_rows
+        if not self.training:
             return super().encode(inputs)
+        assert inputs.n % rows == 0
+        assert inputs.n > rows
         blocks = [super(OneAtATime, self).encode(inputs.take(part)) for part in torch.arange(inputs.n).split(rows)]
         return Encoded._make(
             None if values[0] is None else torch.stack(values).mean() if values[0].ndim == 0 else torch.cat(values)

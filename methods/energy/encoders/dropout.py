@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...device import placed
-
 _LEVELS = 256
 
 
@@ -33,6 +31,6 @@ class ByteDropout(nn.Module):
         n, columns = values.shape
         size = n * (columns // self.group)
         draws = np.frombuffer(self._rng.bytes(size), dtype=np.uint8)
-        kept = placed((draws >= self.dropped).astype(np.float32) * (_LEVELS / (_LEVELS - self.dropped)))
-        mask = kept.view(n, -1)
+        kept = (draws >= self.dropped).astype(np.float32) * (_LEVELS / (_LEVELS - self.dropped))
+        mask = torch.from_numpy(kept).view(n, -1).to(values.device)
         return values * (mask if self.group == 1 else mask.repeat_interleave(self.group, dim=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ...device import normal_like
 from ..parts import Encoder, Hidden, PairInputs
 from .dropout import ByteDropout
 
@@ -93,6 +94,6 @@ class FeatureEncoder(Encoder):
         assert inputs.features is not None
         features = inputs.features
         if self.training and self.noise:
-            features = features + self.spread * torch.randn_like(features)
+            features = features + self.spread * normal_like(features)
         codes = self.code(features)
         return Hidden(self.layers(((codes - self.mean) / self.scale).nan_to_num(nan=0.0)))

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...device import placed
 from .dropout import ByteDropout
 from .kmer_tokens import kmer_ids, n_kmers
 from .rope import RotarySelfAttention
@@ -37,7 +36,7 @@ def distinct(codes: Tensor) -> tuple[Tensor, Tensor]:
     """Distinct sequences of a batch: (n, L) uint8 -> codes (m, L) and the (n,) number of each row's sequence."""
     rows = np.ascontiguousarray(codes.cpu().numpy())
     _, first, inverse = np.unique(rows.view(f"V{rows.shape[1]}").ravel(), return_index=True, return_inverse=True)
-    return codes[placed(first)], placed(inverse)
+    return codes[torch.from_numpy(first).to(codes.device)], torch.from_numpy(inverse).to(codes.device)
 
 
 class SideTokens(nn.Module):

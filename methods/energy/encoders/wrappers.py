@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ....tasks.errors import MethodError
+from ...device import normal_like
 from ...features import Standardiser
 
 
@@ -70,7 +71,7 @@ class Bottleneck(Wrapper):
         """(..., h) -> latents (..., d) with their mean and log variance; noise comes from torch's generator."""
         mean = self.mean(hidden)
         sigma = self.sigma_min + (1.0 - self.sigma_min) * torch.sigmoid(self.spread(hidden))
-        latent = mean + sigma * torch.randn_like(mean) if self.training else mean
+        latent = mean + sigma * normal_like(mean) if self.training else mean
         return Latent(latent, mean, 2.0 * torch.log(sigma))
 
 

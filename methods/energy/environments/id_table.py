@@ -49,5 +49,5 @@ def refuse_unknown_codes(code: Tensor, n_cells: int, *, unseen_allowed: bool = F
     if bool(bad.any()):
         raise MethodError(
             f"A table of cell ids knows the training cells 0..{n_cells - 1} only, and was asked for "
-            f"{sorted(set(code[bad].cpu().tolist()))}; an unseen cell must be read from its support."
+            f"{sorted(set(code[bad].tolist()))}; an unseen cell must be read from its support."
         )

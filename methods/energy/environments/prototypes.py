@@ -81,7 +81,7 @@ class PrototypeKernel(SetEstimator):
             support: E supports. cell: (E,) code of the cell that each was drawn from; -1 (mixed) is skipped.
         """
         features = cell_features_of_rows(support, self.branch)
-        for episode, code in enumerate(cell.cpu().tolist()):
+        for episode, code in enumerate(cell.tolist()):
             rows = features[episode][support.present[episode]]
             if code >= 0 and rows.shape[0]:
                 self.update(rows, code)
@@ -107,7 +107,7 @@ class PrototypeKernel(SetEstimator):
         first = not bool(self.seen.any())
         if self.seen[cell]:
             nearest = torch.cdist(rows, own).argmin(1)
-            for place in nearest.unique().cpu().tolist():
+            for place in nearest.unique().tolist():
                 own[place] = self.decay * own[place] + (1.0 - self.decay) * rows[nearest == place].mean(0)
         else:
             own.copy_(_slices(rows, self.per_cell))
@@ -139,7 +139,8 @@ class PrototypeKernel(SetEstimator):
 def _slices(rows: Tensor, count: int) -> Tensor:
     """(k, f) -> (count, f) means of `count` slices along the widest direction; fewer rows than slices repeat."""
     centred = rows - rows.mean(0)
-    direction = torch.linalg.svd(centred, full_matrices=False).Vh[0]
+    # Its sign is arbitrary; on one device it is always the same.
+    direction = torch.linalg.svd(centred.cpu(), full_matrices=False).Vh[0].to(centred)
     ordered = rows[torch.argsort(centred @ direction)]
     if rows.shape[0] < count:
         ordered = ordered[torch.arange(count) * rows.shape[0] // count]

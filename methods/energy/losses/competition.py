@@ -45,7 +45,7 @@ class PaceLock(nn.Module):
         """
         with torch.no_grad():
             rho = student / opponent.clamp_min(1e-12)
-            for code in torch.unique(cell[cell >= 0]).cpu().tolist():
+            for code in torch.unique(cell[cell >= 0]).tolist():
                 own = cell == code
                 if self.training:
                     for state, value in ((self.student, student), (self.opponent, opponent)):

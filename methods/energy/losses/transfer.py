@@ -25,7 +25,7 @@ def resistances(step: Step) -> Tensor:
     natural = step.environment.parameters[:, : len(names)]
     if not columns:
         return natural - step.coupling.neutral().to(natural)
-    return torch.stack([natural[:, column] for column in columns], dim=1)
+    return natural[:, torch.tensor(columns)]
 
 
 class Sparse(Loss):
