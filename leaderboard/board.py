@@ -122,6 +122,15 @@ class Board:
     tables: tuple[BoardTable, ...]
     records: tuple[CompactRecord, ...]
 
+    def headlines(self) -> dict[tuple[str, str], list[BoardTable]]:
+        """The tables of the headline's grid, by task and protocol."""
+        found: dict[tuple[str, str], list[BoardTable]] = {}
+        for table in self.tables:
+            own = found.setdefault((table.key.task, table.key.protocol), [])
+            if table.key.headline:
+                own.append(table)
+        return found
+
 
 def build_board(loaded: Iterable[Loaded]) -> Board:
     """Arrange compact records; a pure function of them.

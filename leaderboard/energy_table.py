@@ -41,12 +41,7 @@ class _Line(NamedTuple):
 def energy_markdown(board: Board) -> str:
     """The generated part of ENERGY.md (without markers); empty if the board has no energy rows."""
     parts = []
-    for task, protocol in dict.fromkeys((table.key.task, table.key.protocol) for table in board.tables):
-        tables = [
-            table
-            for table in board.tables
-            if (table.key.task, table.key.protocol) == (task, protocol) and table.key.headline
-        ]
+    for (task, protocol), tables in board.headlines().items():
         lines = _lines(board, tables, task, protocol)
         if lines:
             parts.append(_section(f"## {escape_markdown(task)}, `{protocol}`", tables, lines))

@@ -28,14 +28,9 @@ _LETTERS = {"features": "F", "sequence": "S", "distance": "D", "coordinates": "P
 
 def methods_markdown(board: Board) -> str:
     """The generated part of METHODS.md (without markers): strict protocol first; reference rows are left out."""
-    places = dict.fromkeys((table.key.task, table.key.protocol) for table in board.tables)
     parts = [LEGEND]
-    for task, protocol in sorted(places, key=lambda place: (place[1] != "cell+chrom", place)):
-        tables = [
-            table
-            for table in board.tables
-            if (table.key.task, table.key.protocol) == (task, protocol) and table.key.headline
-        ]
+    strict_first = sorted(board.headlines().items(), key=lambda item: (item[0][1] != "cell+chrom", item[0]))
+    for (task, protocol), tables in strict_first:
         records = {r.method.name: r for r in board.records if (r.task, r.protocol) == (task, protocol)}
         parts.append(_section(f"## {escape_markdown(task)}, `{protocol}`", tables, records))
     return "\n".join(parts)
