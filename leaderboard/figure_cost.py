@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from .board import Board, BoardTable, Row
+from .families import LEFT_OUT, leading
 from .figure_style import FAINT, Look, panel_grid, panel_height, spread, together, write_caption
 from .format import counted_cells
 
@@ -38,12 +39,17 @@ def draw_cost(board: Board, styles: Mapping[str, Look]) -> Figure | None:
     found = [(table, points) for table, points in found if points]
     if not found:
         return None
-    height = panel_height(_HEIGHT, max(len(points) for _, points in found))
+    height = panel_height(_HEIGHT, max(len(_named(points)) for _, points in found))
     figure, axes = panel_grid(len(found), _WIDTH, height)
     for ax, (table, points) in zip(axes, found, strict=True):
         _panel(ax, table, points, styles, _LABEL * _HEIGHT / height)
-    write_caption(figure, _CAPTION)
+    whole = all(len(_named(points)) == len(points) for _, points in found)
+    write_caption(figure, _CAPTION if whole else f"{_CAPTION}{LEFT_OUT}named.")
     return figure
+
+
+def _named(points: list[_Point]) -> frozenset[str]:
+    return leading((point.row.name, point.row.kind) for point in sorted(points, key=lambda point: -point.value))
 
 
 def _tables(board: Board) -> list[BoardTable]:
@@ -95,7 +101,8 @@ def _panel(ax: Axes, table: BoardTable, points: list[_Point], styles: Mapping[st
     ax.set_xlim(_SHORTEST_S * 0.7, max(slowest * 1.6, 0.1))
     low, high = ax.get_ylim()
     tied: dict[str, list[_Point]] = {}
-    for point in points:
+    named = _named(points)
+    for point in (point for point in points if point.row.name in named):
         # Rows that order nothing lie on one height: one label.
         tied.setdefault("constant rows" if point.row.constant else point.row.name, []).append(point)
     labels = [(together([point.row.name for point in group]), group[0]) for group in tied.values()]

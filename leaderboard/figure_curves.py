@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .board import Board
 from .curves import Curve, CurvePanel, curve_panels
+from .families import LEFT_OUT, leading
 from .figure_style import FAINT, INK, Look, panel_grid, panel_height, spread, together, write_caption
 from .format import counted_cells
 
@@ -29,15 +31,21 @@ def draw_curves(board: Board, styles: Mapping[str, Look]) -> Figure | None:
 
     Rows that use no support are flat and have no markers. Points over different cells are not joined.
     """
-    panels = curve_panels(board)
-    if not panels:
+    whole = curve_panels(board)
+    if not whole:
         return None
+    panels = [_thinned(panel) for panel in whole]
     height = panel_height(_HEIGHT, max(len(panel.curves) for panel in panels))
     figure, axes = panel_grid(len(panels), _WIDTH, height)
     for ax, panel in zip(axes, panels, strict=True):
         _panel(ax, panel, styles, _LABEL * _HEIGHT / height)
-    write_caption(figure, _CAPTION)
+    write_caption(figure, _CAPTION if panels == whole else f"{_CAPTION}{LEFT_OUT}drawn; the tables have all.")
     return figure
+
+
+def _thinned(panel: CurvePanel) -> CurvePanel:
+    names = leading((curve.name, curve.kind) for curve in panel.curves)
+    return replace(panel, curves=tuple(curve for curve in panel.curves if curve.name in names))
 
 
 def _panel(ax: Axes, panel: CurvePanel, styles: Mapping[str, Look], gap: float) -> None:

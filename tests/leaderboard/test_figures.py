@@ -12,6 +12,7 @@ from epishot.benchmark.cli import run_app
 from epishot.benchmark.compact import replicates_digest, write_compact
 from epishot.leaderboard.board import build_board
 from epishot.leaderboard.curves import curve_panels
+from epishot.leaderboard.families import leading
 from epishot.leaderboard.figure_cost import draw_cost
 from epishot.leaderboard.figure_curves import draw_curves
 from epishot.leaderboard.figure_format import FigureFormat
@@ -153,3 +154,16 @@ def test_the_command_names_the_files_it_wrote(make, tmp_path: Path, capsys: pyte
     named = {Path(line) for line in capsys.readouterr().out.split()}
     assert named == set((tmp_path / "figures").iterdir())
     assert tmp_path / "figures" / "learning-curves.png" in named
+
+
+def test_of_a_large_family_the_best_curves_are_drawn_and_the_caption_says_so(make) -> None:
+    many = [make(f"energy-{number}", 0.3 + 0.01 * number, shots=(0, 16, 64)) for number in range(9)]
+    board = build_board(
+        [*many, make("protonet", 0.1, shots=(0, 16, 64)), make("distance", 0.2, kind="control", regimes=("none",))]
+    )
+    (panel,) = curve_panels(board)
+    rows = [(curve.name, curve.kind) for curve in panel.curves]
+    assert leading(rows, 3) == {"energy-8", "energy-7", "energy-6", "distance", "protonet"}
+    assert leading(rows, 9) == {name for name, _ in rows}
+    with drawing():
+        assert any("the best 6 of each panel" in text for text in texts(draw_curves(board, styles(board))))
