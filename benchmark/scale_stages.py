@@ -7,10 +7,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,7 @@ from ..methods.registry import find_method
 from ..methods.tables import cell_table, fit_context, pair_table, train_table
 from ..tasks.catalog import load_task
 from ..tasks.episodes import EpisodeSet
+from ..tasks.sources import CACHE_VARIABLE
 from ..tasks.task import Task
 from .worker import confine_process, peak_memory_mb
 
@@ -29,8 +33,16 @@ Found = dict[str, float]
 
 def apart(stage: Callable[..., Found], *arguments: object) -> Found:
     """Run a stage in a fresh process with one thread; adds its `peak_mb`."""
-    with multiprocessing.get_context("spawn").Pool(1, initializer=confine_process) as pool:
+    cache = os.environ.get(CACHE_VARIABLE)
+    with multiprocessing.get_context("spawn").Pool(1, initializer=_prepare, initargs=(cache,)) as pool:
         return pool.apply(_measured, (stage, arguments))
+
+
+def _prepare(cache: str | None) -> None:
+    """As the process of a fit, but tables are kept where this process keeps them."""
+    confine_process()
+    if cache is not None:
+        os.environ[CACHE_VARIABLE] = cache
 
 
 def _measured(stage: Callable[..., Found], arguments: tuple[object, ...]) -> Found:
@@ -59,18 +71,31 @@ def _private_mb() -> float:
     return (resident - shared) * resource.getpagesize() / 2**20
 
 
+@contextmanager
+def _tables_in(cache: str) -> Iterator[None]:
+    before = os.environ.get(CACHE_VARIABLE)
+    os.environ[CACHE_VARIABLE] = cache
+    try:
+        yield
+    finally:
+        os.environ.pop(CACHE_VARIABLE)
+        if before is not None:
+            os.environ[CACHE_VARIABLE] = before
+
+
 def register(folder: Path) -> Found:
-    """Validate the pairs file, write the mapped table, hash it."""
-    start = time.perf_counter()
-    task = load_task(str(folder))
-    validated = time.perf_counter()
-    assert task.content_hash
-    return {
-        "pairs": len(task),
-        "register_s": validated - start,
-        "hash_s": time.perf_counter() - validated,
-        "bytes_per_pair": task.table.nbytes / len(task),
-    }
+    """Validate the pairs file, write the mapped table, hash it; in a cache of its own, where nothing is known yet."""
+    with tempfile.TemporaryDirectory() as cache, _tables_in(cache):
+        start = time.perf_counter()
+        task = load_task(str(folder))
+        validated = time.perf_counter()
+        assert task.content_hash
+        return {
+            "pairs": len(task),
+            "register_s": validated - start,
+            "hash_s": time.perf_counter() - validated,
+            "bytes_per_pair": task.table.nbytes / len(task),
+        }
 
 
 def split(folder: Path, shots: int, draws: int) -> Found:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from epishot.benchmark.scale_curves import Curve
-from epishot.benchmark.scale_stages import register, score, split
+from epishot.benchmark.scale_stages import apart, register, score, split
 from epishot.benchmark.scale_task import write_scale_task
 from epishot.leaderboard.figure_scale import draw_curves
 
@@ -19,6 +19,21 @@ def test_stages_of_a_small_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert split(folder, 8, 2)["splits"] == 4
     for method in ("pooled-logistic-rank", "protonet"):
         assert score(folder, method, 8, 2, 0.01)["queries"] > 100
+
+
+def test_stages_run_apart_keep_their_tables_where_this_process_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And registering twice takes as much twice: it finds nothing that an earlier stage has left."""
+    monkeypatch.setenv("EPISHOT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    folder = write_scale_task(tmp_path / "task", 4000, 4)
+    apart(register, folder)
+    assert not (tmp_path / "cache").exists()
+    apart(split, folder, 8, 2)
+    assert any((tmp_path / "cache").rglob("*"))
+    assert not (tmp_path / "home").exists()
 
 
 def test_the_slope_is_the_exponent_of_the_larger_half(tmp_path: Path) -> None:
