@@ -7,13 +7,12 @@ that never held any data, so no labels can be in a child's memory.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
@@ -23,6 +22,7 @@ from typing import Generic, TypeVar
 from ..tasks.errors import EpishotError
 from . import worker
 from .jobs import Failed, Finished, FitJob, Fitted, Message, Scored
+from .variables import variables
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -230,21 +230,9 @@ def _end(one: _Running[T]) -> None:
     one.process.close()
 
 
-@contextmanager
-def _server_environment() -> Iterator[None]:
+def _server_environment() -> AbstractContextManager[None]:
     """The environment that the fork server, started by the first process, keeps for all its children."""
-    saved = {name: os.environ.get(name) for name in (*worker.HIDDEN_VARIABLES, *worker.THREAD_VARIABLES)}
-    try:
-        for name in worker.HIDDEN_VARIABLES:
-            os.environ.pop(name, None)
-        os.environ.update(dict.fromkeys(worker.THREAD_VARIABLES, "1"))
-        yield
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    return variables(dict.fromkeys(worker.HIDDEN_VARIABLES) | dict.fromkeys(worker.THREAD_VARIABLES, "1"))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..methods.base import Regime, Supports
+from ..methods.base import Regime
 from ..methods.tables import cell_table, fit_context, pair_table, train_table
 from ..tasks.chance import chance_aupr
 from ..tasks.draws import Balance
@@ -25,6 +25,7 @@ from .average_precision import average_precision
 from .described import describe, locate
 from .jobs import FitJob
 from .specs import MethodSpec
+from .support_tables import support_table
 
 if TYPE_CHECKING:
     from ..tasks.card import TaskCard
@@ -193,16 +194,7 @@ def inner_job(
     for k in served_shots(episodes, method, one.inner, shots):
         regime = _regime(k)
         support = episodes.support_rows(one.inner, fold, Balance.NATURAL.value, k)
-        pool, place = np.unique(support, return_inverse=True)
-        requests.append(
-            Supports(
-                regime=regime,
-                balance=Balance.NATURAL,
-                pool=pair_table(task, pool, reads),
-                rows=place.reshape(support.shape).astype(np.int64),
-                label=task.columns.label[support] if regime is Regime.LABELLED else None,
-            )
-        )
+        requests.append(support_table(task, support, regime, Balance.NATURAL, reads))
     shuffled = np.random.default_rng(0).permutation(task.cell_rows(one.inner))
     return FitJob(
         method=method.address,

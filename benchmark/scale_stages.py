@@ -12,20 +12,20 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ..methods import tables
-from ..methods.base import Balance, Reads, Regime, Supports
+from ..methods.base import Balance, Regime
 from ..methods.registry import find_method
 from ..methods.tables import cell_table, fit_context, pair_table, train_table
 from ..tasks.catalog import load_task
 from ..tasks.episodes import EpisodeSet
 from ..tasks.sources import CACHE_VARIABLE
-from ..tasks.task import Task
+from .support_tables import support_table
+from .variables import variables
 from .worker import confine_process, peak_memory_mb
 
 Found = dict[str, float]
@@ -71,21 +71,9 @@ def _private_mb() -> float:
     return (resident - shared) * resource.getpagesize() / 2**20
 
 
-@contextmanager
-def _tables_in(cache: str) -> Iterator[None]:
-    before = os.environ.get(CACHE_VARIABLE)
-    os.environ[CACHE_VARIABLE] = cache
-    try:
-        yield
-    finally:
-        os.environ.pop(CACHE_VARIABLE)
-        if before is not None:
-            os.environ[CACHE_VARIABLE] = before
-
-
 def register(folder: Path) -> Found:
     """Validate the pairs file, write the mapped table, hash it; in a cache of its own, where nothing is known yet."""
-    with tempfile.TemporaryDirectory() as cache, _tables_in(cache):
+    with tempfile.TemporaryDirectory() as cache, variables({CACHE_VARIABLE: cache}):
         start = time.perf_counter()
         task = load_task(str(folder))
         validated = time.perf_counter()
@@ -120,7 +108,7 @@ def score(folder: Path, method: str, shots: int, draws: int, budget: float) -> F
     train = train_table(task, held_out.train_rows, reads)
     query = pair_table(task, held_out.query_rows, reads)
     whole = cell_table(task, task.cell_rows(held_out.cell), reads) if cls.transductive else None
-    supports = _supports(task, rows, reads)
+    supports = support_table(task, rows, Regime.LABELLED, Balance.NATURAL, reads)
     context = fit_context(task, budget=budget)
     # The worker of a run has its tables only, not the task, which identities keep alive.
     del task, held_out
@@ -132,9 +120,3 @@ def score(folder: Path, method: str, shots: int, draws: int, budget: float) -> F
     scores = fitted.score(supports, query, whole)
     assert np.isfinite(scores).all()
     return {"fit_s": done - start, "score_s": time.perf_counter() - done, "queries": query.n}
-
-
-def _supports(task: Task, rows: np.ndarray, reads: frozenset[Reads]) -> Supports:
-    pool, place = np.unique(rows, return_inverse=True)
-    label = task.columns.label[rows]
-    return Supports(Regime.LABELLED, Balance.NATURAL, pair_table(task, pool, reads), place.reshape(rows.shape), label)

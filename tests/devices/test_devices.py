@@ -14,8 +14,10 @@ from epishot.baselines.domain_generalisation import DomainGeneralisation
 from epishot.baselines.episodic import EpisodicLearner
 from epishot.baselines.maml import Maml
 from epishot.baselines.prototypical import PrototypicalNetwork
+from epishot.benchmark.suites import ENERGY_ON_FEATURES, ENERGY_ON_SEQUENCE, LEARNED_BASELINES
+from epishot.benchmark.support_tables import support_table
 from epishot.methods import device as device_module
-from epishot.methods.base import Balance, Method, Regime, Supports
+from epishot.methods.base import Balance, Method, Regime
 from epishot.methods.device import VARIABLE, device
 from epishot.methods.energy.method import EnergyMethod
 from epishot.methods.registry import METHODS as REGISTRY_OF_METHODS
@@ -29,51 +31,9 @@ from epishot.tasks.splits import cell_splits
 from .pretend import DEVICE, PretendDevice
 
 METHODS = (
-    "energy-additive",
-    "energy-cmdn",
-    "energy-gate",
-    "energy-gate-literal",
-    "energy-saturating",
-    "energy-hill",
-    "energy-interaction",
-    "energy-interaction-conditional",
-    "energy-contrastive",
-    "energy-contrastive-literal",
-    "energy-teacher-student",
-    "energy-staged",
-    "energy-film",
-    "energy-gate-vector",
-    "energy-bilinear",
-    "energy-pair-resistance",
-    "energy-projection",
-    "energy-bypass",
-    "energy-platt",
-    "energy-prototypes",
-    "energy-cell-features",
-    "energy-pseudo-decoupled",
-    "energy-cednet-mixed",
-    "energy-id-table",
-    "energy-legacy",
-    "energy-kmer",
-    "energy-prism",
-    "energy-cross-attention",
-    "energy-multitask",
-    "protonet",
-    "protonet-mahalanobis",
-    "matching",
-    "ridge-head",
-    "neural-process",
-    "maml",
-    "fomaml",
-    "anil",
-    "reptile",
-    "fine-tune",
-    "erm",
-    "coral",
-    "dann",
-    "groupdro",
-    "irm",
-    "mixup",
+    *ENERGY_ON_FEATURES,
+    *ENERGY_ON_SEQUENCE,
+    *(name for name in LEARNED_BASELINES if not name.startswith("pooled")),
 )
 
 
@@ -114,9 +74,7 @@ def scores(cls: type[Method]) -> list[np.ndarray]:
         if regime not in cls.regimes:
             continue
         rows = episodes.support_rows(split.cell, split.fold, balance.value, k)
-        pool, place = np.unique(rows, return_inverse=True)
-        label = task.columns.label[rows] if k else None
-        supports = Supports(regime, balance, pair_table(task, pool, reads), place.reshape(rows.shape), label)
+        supports = support_table(task, rows, regime, balance, reads)
         found.append(np.array(method.score(supports, query, whole)))
     return found
 

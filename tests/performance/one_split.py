@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pytest
 
-from epishot.methods.base import Balance, PairTable, Reads, Supports, TrainTable
+from epishot.benchmark.support_tables import support_table
+from epishot.methods.base import Balance, PairTable, Reads, Regime, Supports, TrainTable
 from epishot.methods.tables import cell_table, pair_table, train_table
 from epishot.tasks.catalog import load_task
 from epishot.tasks.episodes import EpisodeSet
@@ -36,13 +36,8 @@ def one_split(request: pytest.FixtureRequest, full: bool, reads: frozenset[Reads
     shots, draws = (SHOTS, DRAWS) if full else ((8,), 2)
     episodes = EpisodeSet.build(task, "cell", [0, *shots], draws)
     split = episodes.splits[0]
-    supports = []
-    for k in shots:
-        rows = episodes.support_rows(split.cell, split.fold, "natural", k)
-        pool, place = np.unique(rows, return_inverse=True)
-        label = task.columns.label[rows]
-        pairs = pair_table(task, pool, reads)
-        supports.append(Supports("labelled", Balance.NATURAL, pairs, place.reshape(rows.shape), label))
+    drawn = [episodes.support_rows(split.cell, split.fold, "natural", k) for k in shots]
+    supports = [support_table(task, rows, Regime.LABELLED, Balance.NATURAL, reads) for rows in drawn]
     return OneSplit(
         task,
         train_table(task, split.train_rows, reads),
