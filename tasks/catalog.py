@@ -66,6 +66,11 @@ def register_task(name: str) -> Callable[[F], F]:
     return add
 
 
+def forget_tasks() -> None:
+    """Let go of the tasks that were built; the next use builds them again."""
+    _built.clear()
+
+
 @dataclass(frozen=True)
 class TaskInfo:
     """One line of `epishot tasks`: name, what it is, where it comes from."""

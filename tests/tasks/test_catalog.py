@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from epishot.tasks import load_task, register_task
-from epishot.tasks.catalog import TASKS, describe
+from epishot.tasks.catalog import TASKS, describe, forget_tasks
 from epishot.tasks.errors import DuplicateNameError, EpishotError, UnknownNameError
 from epishot.tasks.task import Task
 
@@ -80,6 +82,18 @@ def test_a_task_is_built_once_per_process_and_arguments(file: Path) -> None:
     assert load_task(f"{file}:tiny") is load_task(f"{file}:tiny")
     assert load_task(f"{file}:tiny@seed=1,scale=2.0") is load_task(f"{file}:tiny@scale=2.0,seed=1")
     assert load_task(f"{file}:tiny@seed=1") is not load_task(f"{file}:tiny")
+
+
+def test_tasks_that_are_let_go_of_are_freed_and_built_again(file: Path) -> None:
+    task = load_task(f"{file}:tiny")
+    assert task.columns.label.size
+    watched = weakref.ref(task)
+    del task
+    assert watched() is not None
+    forget_tasks()
+    gc.collect()
+    assert watched() is None
+    assert len(load_task(f"{file}:tiny")) > 0
 
 
 @pytest.mark.parametrize(
