@@ -171,6 +171,13 @@ def _query(episodes: EpisodeSet, cell: str, fold: int) -> np.ndarray:
     return np.random.default_rng(1).permutation(episodes.split(cell, fold).query_rows)
 
 
+def inner_train_rows(task: Task, episodes: EpisodeSet, held_out: str, inner: str, fold: int) -> np.ndarray:
+    """Rows outside both cells' families and outside the fold's chromosomes."""
+    train = episodes.split(inner, fold).train_rows
+    family = [task.cell_code(cell) for cell in task.card.family(held_out)]
+    return train[~np.isin(task.columns.cell[train], family)]
+
+
 def inner_job(
     task: Task,
     episodes: EpisodeSet,
@@ -180,15 +187,13 @@ def inner_job(
     shots: Sequence[int],
     budget: float,
 ) -> FitJob:
-    """The fit on rows outside both cells' families and outside the fold's chromosomes, scored on the inner cell.
+    """The fit on the `inner_train_rows` of one pair of cells, scored on the inner cell.
 
     Args:
         task, episodes: under `cell+chrom`. shots: supports of the inner cell, as far as `served_shots`.
         budget: factor on training steps.
     """
-    train = episodes.split(one.inner, fold).train_rows
-    family = [task.cell_code(cell) for cell in task.card.family(one.held_out)]
-    rows = train[~np.isin(task.columns.cell[train], family)]
+    rows = inner_train_rows(task, episodes, one.held_out, one.inner, fold)
     reads = method.reads
     requests = []
     for k in served_shots(episodes, method, one.inner, shots):

@@ -99,10 +99,12 @@ class InnerIdentity(_Frozen):
     """Everything that determines what one setting of a method scores on the inner cell of a held-out cell.
 
     Attributes:
-        episode_set: under `cell+chrom`. fold: the one used. config: configuration of the setting as JSON.
-        shots: supports of the inner cell. Others as in `RunIdentity`.
+        rule: version of the way inner cells are taken and settings scored. episode_set: under `cell+chrom`.
+        fold: the one used. config: configuration of the setting as JSON. shots: supports of the inner cell.
+        Others as in `RunIdentity`.
     """
 
+    rule: str
     task: str
     task_hash: str
     episode_set: str

@@ -9,7 +9,7 @@ folds, seeds and shots of the held-out cell, under both protocols. The held-out 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +20,7 @@ from ..methods.base import Regime
 from ..tasks.errors import EpishotError
 from ..tasks.splits import Protocol
 from .described import Description, describe_methods
-from .inner_selection import InnerFit, can_be_inner, corrected_by_shots, inner_job, served_shots
+from .inner_selection import InnerFit, can_be_inner, corrected_by_shots, inner_job, inner_train_rows, served_shots
 from .provenance import versions
 from .records import EVALUATOR_VERSION, InnerIdentity, InnerRecord
 from .specs import MethodSpec, SuitePart
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .executor import Executor, FitOutcome
     from .jobs import FitJob
 
+#: Raise it whenever inner cells are taken or settings are scored in another way.
+TUNING_RULE = "1"
 FOLD = 0
 SEED = 0
 _NOT_YET = "not chosen yet"
@@ -127,8 +129,9 @@ def plan_tuning(
     if not any(tunable):
         return nothing
     strict, why = _strict_episodes(part, task, episodes)
+    inner = {held_out: _inner_cell(task, strict, held_out) for held_out in task.card.cells} if strict else {}
     grids = [
-        _grid(part, spec, method, task, strict, why, store, executor) if wanted else None
+        _grid(part, spec, method, task, strict, inner, why, store, executor) if wanted else None
         for spec, method, wanted in zip(part.methods, methods, tunable, strict=True)
     ]
     return replace(nothing, episodes=strict, _grids=tuple(grids)).looked_up(store)
@@ -181,6 +184,7 @@ def _grid(
     method: Description,
     task: Task,
     episodes: EpisodeSet | None,
+    inner_cells: Mapping[str, str | None],
     why: str,
     store: RunStore,
     executor: Executor,
@@ -190,7 +194,7 @@ def _grid(
     fits: dict[str, tuple[SettingFit, ...]] = {}
     whys: dict[str, str] = {}
     for held_out in task.card.cells:
-        inner = _inner_cell(task, episodes, held_out) if episodes is not None else None
+        inner = inner_cells.get(held_out)
         if episodes is None or inner is None:
             whys[held_out] = why or "no training cell could be left out to choose on"
             continue
@@ -200,6 +204,7 @@ def _grid(
             whys[held_out] = f"{inner} has no support that the method could be chosen by"
             continue
         identity = InnerIdentity(
+            rule=TUNING_RULE,
             task=task.card.name,
             task_hash=task.content_hash,
             episode_set=episodes.hash,
@@ -227,8 +232,10 @@ def _inner_cell(task: Task, episodes: EpisodeSet, held_out: str) -> str | None:
     """The training cell with most positives on the fold, as the least noisy judge; None if there is none."""
     positives: dict[str, int] = {}
     for split in episodes.splits:
+        if split.fold != FOLD or not can_be_inner(task.card, split.cell, held_out):
+            continue
         label = task.columns.label[split.query_rows]
-        if split.fold == FOLD and can_be_inner(task.card, split.cell, held_out) and 0 < label.sum() < label.size:
+        if 0 < label.sum() < label.size and inner_train_rows(task, episodes, held_out, split.cell, FOLD).size:
             positives[split.cell] = int(label.sum())
     return max(positives, key=positives.__getitem__, default=None)
 

@@ -26,14 +26,16 @@ def config_notes(facts: MethodFacts) -> tuple[str, ...]:
 
 def tuning_note(records: Sequence[CompactRecord]) -> str:
     """One paragraph on how the tuned rows of one task and protocol were tuned; empty where none is."""
-    grids = [len(found.settings) for record in records if (found := _readable(record.method.config)) is not None]
-    if not grids:
+    tuned = [(one.budget, found) for one in records if (found := _readable(one.method.config)) is not None]
+    if not tuned:
         return ""
+    most = max(len(found.settings) for _, found in tuned)
     return (
-        f"**Tuned rows** say so below the tables: for each held-out cell one of at most {max(grids)} settings, chosen "
+        f"**Tuned rows** say so below the tables: for each held-out cell one of at most {most} settings, chosen "
         "on one of its training cells by fits on chromosome fold 1, seed 0, that saw neither cell nor the fold's "
-        "chromosomes, and then used for all folds, seeds and k. Every fit, of every row, has the budget "
-        f"{records[0].budget:g} x the default training steps of its method."
+        "chromosomes, and then used for all folds, seeds and k. So labels of training cells on every chromosome have "
+        "a part in the choice, those of the held-out cell on none. Every fit, of every row that was run here, has the "
+        f"budget {tuned[0][0]:g} x the default training steps of its method."
     )
 
 

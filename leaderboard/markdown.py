@@ -41,11 +41,11 @@ control without C).
 very source and configuration that gave the row (`epishot audit`).
 
 **Reference rows** are not methods and stand in no group. On simulated tasks: ceiling, the exact P(y = 1) given
-everything a method may read; oracle, given the latents. On real tasks: within-cell, boosted trees (the settings of
-pooled-trees-rank) that learn from the held-out cell's own labels, on the loci that supports are drawn from, never those
-of the query. No method here may read these labels, so the row shows what the features can tell where the cell is known;
-it is not a strict upper bound, for a method learns from more cells. Cells with fewer than 20 positives or negatives to
-learn from have no such row.
+everything a method may read; oracle, given the latents. On real tasks: within-cell, boosted trees (the default settings
+of pooled-trees-rank) that learn from the held-out cell's own labels, on the loci that supports are drawn from, never
+those of the query. No method here may read these labels, so the row shows what the features can tell where the cell is
+known; it is not a strict upper bound, for a method learns from more cells. Cells with fewer than 20 positives or
+negatives to learn from have no such row.
 
 Missing, failed and infeasible cells are named where they stand and never averaged away: a row without a result in one
 of the macro mean's cells has no macro mean. Every metric of every cell, and the reason where one is undefined, is in
@@ -86,7 +86,7 @@ def cost_markdown(board: Board) -> str:
         names = [record.task, record.protocol, record.method.name]
         lines.append("| " + " | ".join([*map(escape_markdown, names), *values]) + " |")
     total = sum(record.cost.get("cpu_s") or 0.0 for record in board.records)
-    lines += ["", f"Fits and scoring together: {total / 3600:.2f} core-hours."]
+    lines += ["", f"Fits and scoring together: {total / 3600:.2f} core-hours, fits that chose settings not counted."]
     return "\n".join(lines) + "\n"
 
 

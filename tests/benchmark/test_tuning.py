@@ -63,9 +63,10 @@ def chosen(asked: SuitePart, task: Task, folder: Path) -> Tuned:
     return found
 
 
-def with_labels(task: Task, rows: np.ndarray) -> Task:
-    label = task.table["label"].to_numpy().copy()
-    label[rows] = 1 - label[rows]
+def with_labels(task: Task, rows: np.ndarray, *, missing: bool = False) -> Task:
+    """The labels of `rows` turned round, or taken away."""
+    label = task.table["label"].to_numpy().astype(object)
+    label[rows] = None if missing else 1 - label[rows]
     place = task.table.schema.get_field_index("label")
     table = task.table.set_column(place, task.table.schema.field("label"), pa.array(label, pa.int8()))
     return dataclasses.replace(task, table=table)
@@ -124,6 +125,14 @@ def test_choosing_fits_see_neither_cell_nor_the_folds_chromosomes(protocol: str,
         assert job.train.pairs.distance is not None
         assert set(job.train.pairs.distance) <= set(task.columns.distance[allowed])
         assert job.train.n_cells == 1
+
+
+def test_a_cell_whose_absence_leaves_nothing_to_train_on_judges_nobody(tmp_path: Path) -> None:
+    task = load_task(TASK)
+    split = EpisodeSet.build(task, "cell+chrom", (0, 8), 2).split("S3", 0)
+    elsewhere = np.setdiff1d(task.cell_rows("S3"), split.query_rows)
+    tuned = chosen(part(spec("Planted")), with_labels(task, elsewhere, missing=True), tmp_path)
+    assert tuned.cells["S1"].inner == tuned.cells["S2"].inner == "S3"
 
 
 def test_both_protocols_choose_alike_by_the_same_fits(tmp_path: Path) -> None:
@@ -309,7 +318,7 @@ def test_a_published_tuned_row_says_it_and_is_verified_without_choosing_again(
     board = published / "board"
     text = (board / "LEADERBOARD.md").read_text(encoding="utf-8")
     assert "Row pooled-logistic-rank: tuned: C=" in text
-    assert "Every fit, of every row, has the budget 1 x" in text
+    assert "Every fit, of every row that was run here, has the budget 1 x" in text
     command = ["verify", str(board), "--archive", str(published / "archive")]
     assert run_app([*command, "--rerun", "pooled-logistic-rank", "--sample", "3", "--details"]) == 0
     said = capsys.readouterr().out
