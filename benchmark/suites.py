@@ -123,7 +123,7 @@ def demo() -> Suite:
 
 
 def v1() -> Suite:
-    """The published leaderboard: both real tasks under both protocols."""
+    """The methods of the first release with their default settings: both real tasks under both protocols."""
     return Suite(
         "v1",
         "1",
