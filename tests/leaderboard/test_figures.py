@@ -167,5 +167,6 @@ def test_of_a_large_family_the_best_curves_are_drawn_and_the_caption_says_so(mak
     assert leading(rows, 9) == {name for name, _ in rows}
     others = [("energy-8[readout=potential]", "method"), ("maml[steps=3]", "method"), *rows]
     assert leading(others, 3) == leading(rows, 3) | {"maml[steps=3]"}
+    assert leading(rows, 9, 2) == {"energy-8", "energy-7", "distance"}
     with drawing():
-        assert any("the best 6 of each panel" in text for text in texts(draw_curves(board, styles(board))))
+        assert any("begin alike the best 6" in text for text in texts(draw_curves(board, styles(board))))
