@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Generic, TypeVar
 
 from ..tasks.errors import EpishotError
@@ -250,10 +251,32 @@ def _without_main() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Children inherit the blocked Ctrl-C: the parent alone decides how to end."""
+    """Children inherit the blocked Ctrl-C: the parent alone decides how to end, and not before they have started.
+
+    Blocking alone would not do: a Ctrl-C that another thread of this process gets, such as that of the progress bar,
+    is raised in the main thread all the same.
+    """
     old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()
-        yield
+        with _interrupts_put_off():
+            forkserver.ensure_running()
+            yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
+@contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Handle a Ctrl-C only afterwards."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    seen: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: seen.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if seen:
+            handler(*seen[0])

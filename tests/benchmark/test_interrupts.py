@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 import pytest
 
+from epishot.benchmark.executor import _interrupts_put_off
 from epishot.benchmark.interrupts import noticed_interrupts
 
 
@@ -37,3 +39,24 @@ def test_an_interrupt_in_a_destructor_is_not_lost() -> None:
 def test_without_an_interrupt_nothing_happens() -> None:
     with noticed_interrupts() as check:
         check()
+
+
+def test_an_interrupt_that_another_thread_gets_waits_until_a_process_has_started() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    done: list[str] = []
+
+    def start() -> None:
+        with _interrupts_put_off():
+            thread = threading.Thread(target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT))
+            thread.start()
+            thread.join()
+            sum(range(10_000))  # the handler would run here
+            done.append("started")
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done
