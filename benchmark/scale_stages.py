@@ -21,8 +21,7 @@ from ..methods import tables
 from ..methods.base import Balance, Regime
 from ..methods.registry import find_method
 from ..methods.tables import cell_table, fit_context, pair_table, train_table
-from ..tasks import catalog
-from ..tasks.catalog import load_task
+from ..tasks.catalog import forget_tasks, load_task
 from ..tasks.episodes import EpisodeSet
 from ..tasks.sources import CACHE_VARIABLE
 from .support_tables import support_table
@@ -114,7 +113,7 @@ def score(folder: Path, method: str, shots: int, draws: int, budget: float) -> F
     # The worker of a run has its tables only, not the task, which identities keep alive.
     del task, held_out
     tables.forget_identities()
-    catalog.forget_tasks()
+    forget_tasks()
     start = time.perf_counter()
     fitted = cls()
     fitted.fit(train, context)

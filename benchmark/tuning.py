@@ -129,7 +129,7 @@ def plan_tuning(
     if not any(tunable):
         return nothing
     strict, why = _strict_episodes(part, task, episodes)
-    inner = {held_out: _inner_cell(task, strict, held_out) for held_out in task.card.cells} if strict else {}
+    inner = {} if strict is None else {cell: _inner_cell(task, strict, cell) for cell in task.card.cells}
     grids = [
         _grid(part, spec, method, task, strict, inner, why, store, executor) if wanted else None
         for spec, method, wanted in zip(part.methods, methods, tunable, strict=True)
