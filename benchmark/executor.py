@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,11 +16,12 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Generic, TypeVar
 
 from ..tasks.errors import EpishotError
 from . import worker
+from .interrupts import delayed_interrupts
 from .jobs import Failed, Finished, FitJob, Fitted, Message, Scored
 from .variables import variables
 
@@ -258,25 +258,8 @@ def _interrupts_blocked() -> Iterator[None]:
     """
     old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _interrupts_put_off():
+        with delayed_interrupts():
             forkserver.ensure_running()
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
-
-
-@contextmanager
-def _interrupts_put_off() -> Iterator[None]:
-    """Handle a Ctrl-C only afterwards."""
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    seen: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: seen.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if seen:
-            handler(*seen[0])

@@ -110,7 +110,7 @@ def score(folder: Path, method: str, shots: int, draws: int, budget: float) -> F
     whole = cell_table(task, task.cell_rows(held_out.cell), reads) if cls.transductive else None
     supports = support_table(task, rows, Regime.LABELLED, Balance.NATURAL, reads)
     context = fit_context(task, budget=budget)
-    # The worker of a run has its tables only, not the task, which identities keep alive.
+    # The worker of a run has its tables only, not the task, which identities and the catalog keep alive.
     del task, held_out
     tables.forget_identities()
     forget_tasks()

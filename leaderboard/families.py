@@ -1,4 +1,4 @@
-"""Which methods of a large family a figure has room to name."""
+"""Which methods a figure has room to name."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, NamedTuple
 
 from .board import Board, BoardTable, Row
@@ -39,11 +39,12 @@ def draw_cost(board: Board, styles: Mapping[str, Look]) -> Figure | None:
     found = [(table, points) for table, points in found if points]
     if not found:
         return None
-    height = panel_height(_HEIGHT, max(len(_named(points)) for _, points in found))
+    named = [_named(points) for _, points in found]
+    height = panel_height(_HEIGHT, max(map(len, named)))
     figure, axes = panel_grid(len(found), _WIDTH, height)
-    for ax, (table, points) in zip(axes, found, strict=True):
-        _panel(ax, table, points, styles, _LABEL * _HEIGHT / height)
-    whole = all(len(_named(points)) == len(points) for _, points in found)
+    for ax, (table, points), names in zip(axes, found, named, strict=True):
+        _panel(ax, table, points, names, styles, _LABEL * _HEIGHT / height)
+    whole = all(len(names) == len(points) for names, (_, points) in zip(named, found, strict=True))
     write_caption(figure, _CAPTION if whole else f"{_CAPTION}{LEFT_OUT}named.")
     return figure
 
@@ -74,7 +75,9 @@ def _points(board: Board, table: BoardTable) -> list[_Point]:
     return points
 
 
-def _panel(ax: Axes, table: BoardTable, points: list[_Point], styles: Mapping[str, Look], gap: float) -> None:
+def _panel(
+    ax: Axes, table: BoardTable, points: list[_Point], names: Set[str], styles: Mapping[str, Look], gap: float
+) -> None:
     ax.set_xscale("log")
     front: list[_Point] = []
     for point in sorted(points, key=lambda p: (p.seconds, -p.value)):
@@ -101,8 +104,7 @@ def _panel(ax: Axes, table: BoardTable, points: list[_Point], styles: Mapping[st
     ax.set_xlim(_SHORTEST_S * 0.7, max(slowest * 1.6, 0.1))
     low, high = ax.get_ylim()
     tied: dict[str, list[_Point]] = {}
-    named = _named(points)
-    for point in (point for point in points if point.row.name in named):
+    for point in (point for point in points if point.row.name in names):
         # Rows that order nothing lie on one height: one label.
         tied.setdefault("constant rows" if point.row.constant else point.row.name, []).append(point)
     labels = [(together([point.row.name for point in group]), group[0]) for group in tied.values()]

@@ -8,8 +8,7 @@ import threading
 
 import pytest
 
-from epishot.benchmark.executor import _interrupts_put_off
-from epishot.benchmark.interrupts import noticed_interrupts
+from epishot.benchmark.interrupts import delayed_interrupts, noticed_interrupts
 
 
 class Swallows:
@@ -46,7 +45,7 @@ def test_an_interrupt_that_another_thread_gets_waits_until_a_process_has_started
     done: list[str] = []
 
     def start() -> None:
-        with _interrupts_put_off():
+        with delayed_interrupts():
             thread = threading.Thread(target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT))
             thread.start()
             thread.join()
