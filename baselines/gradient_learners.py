@@ -16,7 +16,9 @@ from torch import Tensor
 
 from ..methods.base import FitContext, TrainTable
 from ..tasks.errors import MethodError
-from .maml import LabelledPairs, Maml, bce_loss
+from .inner_loop import LabelledPairs
+from .maml import Maml
+from .meta_gradient import bce_loss
 from .networks import count, init_mlp, optimise
 from .training_rows import TrainingRows
 

@@ -6,16 +6,19 @@ v - alpha H(theta_t) v, step by step backwards. The product H v needs one more p
 network (Pearlmutter 1994, "Fast exact multiplication by the Hessian", Neural Computation 6, equations 3-5; R{.} is the
 derivative in the direction v). As plain matrix products it needs no graph within a graph, tasks are batched in each
 product, and both the step and v's update are part of the product that makes the gradient.
+
+The first layer is followed by what it gives on the support, z = x W + b, instead of by its weights: x stays, so a step
+takes alpha K dL/dz from z, with K = x x' + 1, and the weights are made up at the end (x' times the sum of the steps'
+dL/dz). It is the same way backwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple, cast
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .networks import Parameters
 
@@ -35,217 +38,228 @@ class LabelledPairs(NamedTuple):
     weight: Tensor
     offset: Tensor
 
-
-def descend(
-    parameters: Parameters,
-    support: LabelledPairs,
-    rate: Tensor,
-    names: Collection[str],
-    steps: int,
-    first_order: bool,
-) -> dict[str, Tensor]:
-    """Take `steps` >= 1 gradient steps on each task's weighted mean cross-entropy (`maml.bce_loss`).
-
-    Args:
-        parameters: of `mlp`, shared by the tasks or with a leading dimension T. support: (T, k) pairs.
-        rate: alpha, one number.
-        names: the parameters that move, at least one. first_order: the gradients count as constants.
-
-    Returns:
-        All parameters; those that moved have a leading dimension T. Differentiable once, with respect to `parameters`
-        and `rate`; the support is a constant.
-    """
-    live = torch.is_grad_enabled() and any(value.requires_grad for value in (rate, *parameters.values()))
-    settings = _Settings(tuple(parameters), frozenset(names), steps, live, live and not first_order)
-    moved = _Descent.apply(settings, support, rate, *parameters.values())
-    return dict(parameters) | dict(zip((name for name in parameters if name in settings.moving), moved, strict=True))
-
-
-class _Settings(NamedTuple):
-    names: tuple[str, ...]
-    moving: frozenset[str]
-    steps: int
-    differentiated: bool
-    second_order: bool
-
     @property
-    def lowest(self) -> int:
-        """The lowest layer that moves."""
-        return min(int(name.removeprefix("weight").removeprefix("bias")) for name in self.moving)
+    def share(self) -> Tensor:
+        """([T,] n) of each pair in its task's weighted mean; all 0 where every weight is 0."""
+        return self.weight / self.weight.sum(-1, keepdim=True).clamp(min=1.0)
+
+    def tasks(self, part: slice) -> LabelledPairs:
+        """Some of the T tasks."""
+        return LabelledPairs(*(field[part] for field in self))
 
 
-_EMPTY = torch.empty(0)
+class Targets(NamedTuple):
+    """What a pass compares its logits with, as columns: label, share of the mean (T, n, 1), offset (T, 1, 1)."""
+
+    label: Tensor
+    share: Tensor
+    offset: Tensor
+
+    @classmethod
+    def of(cls, pairs: LabelledPairs) -> Targets:
+        """Of (T, n) pairs."""
+        return cls(pairs.label.unsqueeze(-1), pairs.share.unsqueeze(-1), pairs.offset[:, None, None])
 
 
-class _Layer(NamedTuple):
-    """One affine layer at theta_t, after a pass forwards and backwards; what nobody will read is empty.
-
-    Attributes:
-        weight, bias: its parameters. inputs: a, what it reads. delta: dL / d(its outputs).
-        slope: silu'(z), where a = silu(z); not in the first layer. bend: silu''(z) dL/da, for the second derivative.
-    """
+class Affine(NamedTuple):
+    """A layer of T tasks, or a gradient over it: weight (T, in, out), bias (T, 1, out)."""
 
     weight: Tensor
     bias: Tensor
+
+
+def as_layers(parameters: Parameters, tasks: int) -> list[Affine]:
+    """Parameters of `mlp`, shared by the tasks or with a leading dimension T, as layers of T tasks (views)."""
+    return [
+        Affine(
+            parameters[f"weight{layer}"].expand(tasks, -1, -1),
+            parameters[f"bias{layer}"].expand(tasks, -1).unsqueeze(-2),
+        )
+        for layer in range(len(parameters) // 2)
+    ]
+
+
+def as_parameters(layers: Sequence[Affine]) -> dict[str, Tensor]:
+    """`as_layers` the other way round: every parameter with a leading dimension T."""
+    return {
+        name: value
+        for layer, (weight, bias) in enumerate(layers)
+        for name, value in ((f"weight{layer}", weight), (f"bias{layer}", bias.squeeze(-2)))
+    }
+
+
+class Upper(NamedTuple):
+    """A layer above the first one, after a pass.
+
+    Attributes:
+        weight: its weights. inputs: a = silu(z), which it reads, z the outputs of the layer below.
+        slope: silu'(z). delta: dL / d(its outputs). half_bend: silu''(z) dL/da / 2; empty where nobody reads it.
+    """
+
+    weight: Tensor
     inputs: Tensor
-    slope: Tensor = _EMPTY
-    delta: Tensor = _EMPTY
-    bend: Tensor = _EMPTY
+    slope: Tensor
+    delta: Tensor
+    half_bend: Tensor
 
 
-class _Step(NamedTuple):
-    """layers: from the lowest. probability: (T, k, 1)."""
+class Pass(NamedTuple):
+    """uppers: from below. first_delta: dL/dz of the first layer. logit, probability: (T, n, 1)."""
 
-    layers: list[_Layer]
+    uppers: list[Upper]
+    first_delta: Tensor
+    logit: Tensor
     probability: Tensor
 
-
-class _Direction(NamedTuple):
-    """R{.} of each layer, None for zero. below: of z in the layer below. inputs: of a. logit: of the last z."""
-
-    below: list[Tensor | None]
-    inputs: list[Tensor | None]
-    logit: Tensor
+    @property
+    def last_delta(self) -> Tensor:
+        """dL / d(logit)."""
+        return self.uppers[-1].delta if self.uppers else self.first_delta
 
 
-class _Descent(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, settings: _Settings, support: LabelledPairs, rate: Tensor, *values: Tensor
-    ) -> tuple[Tensor, ...]:
-        alpha = float(rate)
-        share = support.weight / support.weight.sum(-1, keepdim=True).clamp(min=1.0)
-        theta = dict(zip(settings.names, values, strict=True))
-        # The derivative with respect to a layer that stays needs the way down to it.
-        lowest = 0 if settings.second_order else settings.lowest
-        trace = []
-        for _ in range(settings.steps):
-            step = _pass(theta, support, share, lowest, settings.second_order)
-            theta = _moved(theta, step, settings, alpha)
-            if settings.differentiated:
-                trace.append(step)
-        ctx.settings, ctx.rate, ctx.alpha, ctx.share, ctx.trace, ctx.start = settings, rate, alpha, share, trace, values
-        return tuple(theta[name] for name in settings.names if name in settings.moving)
+def run_pass(z: Tensor, uppers: Sequence[Affine], targets: Targets, bends: bool = False) -> Pass:
+    """Forwards and backwards through each task's weighted mean cross-entropy (`meta_gradient.bce_loss`).
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
-        settings, tasks = ctx.settings, len(ctx.share)
-        arrived = iter(gradients)
-        # Parameters that stay are no part of the direction, but H has rows for them.
-        gradient = {
-            name: next(arrived).clone() if name in settings.moving else value.new_zeros(_shape(name, value, tasks))
-            for name, value in zip(settings.names, ctx.start, strict=True)
-        }
-        v = {name: value for name, value in gradient.items() if name in settings.moving}
-        rate_gradient = torch.zeros_like(ctx.rate)
-        for step in reversed(ctx.trace):
-            r = _directional(step, v)
+    Args:
+        z: (T, n, H) outputs of the first layer. uppers: the layers above it. bends: for second derivatives.
+    """
+    one = z.new_ones(())
+    read: list[tuple[Tensor, Tensor, Tensor]] = []
+    for layer in uppers:
+        gate = torch.sigmoid(z)
+        # In place but for the first z, which a descent follows: less memory is more of it in the cache.
+        inputs = torch.mul(z, gate, out=z if read else None)
+        # silu' = s + a (1 - s), s the sigmoid and a = silu.
+        read.append((gate, inputs, torch.lerp(inputs, one, gate)))
+        z = torch.baddbmm(layer.bias, inputs, layer.weight)
+    logit = z + targets.offset
+    probability = torch.sigmoid(logit)
+    delta = (probability - targets.label) * targets.share
+    passed: list[Upper] = []
+    for layer, (gate, inputs, slope) in zip(reversed(uppers), reversed(read), strict=True):
+        back = _product(delta, layer.weight.mT)
+        half_bend = z.new_empty(0)
+        if bends:
+            # silu'' = (1 - s) (2 silu' - a).
+            half_bend = torch.sub(slope, inputs, alpha=0.5).mul_(back)
+            half_bend.addcmul_(half_bend, gate, value=-1)
+        passed.insert(0, Upper(layer.weight, inputs, slope, delta, half_bend))
+        delta = back.mul_(slope)
+    return Pass(passed, delta, logit, probability)
+
+
+class Descent:
+    """A few gradient steps of T tasks on the weighted mean cross-entropy of their supports, and their derivative.
+
+    Args:
+        start: layers of the T tasks. support: (T, k) pairs. rate: alpha. steps: 0 or more.
+        moving: for weight and bias of each layer, whether it moves.
+        second_order: `pull_back` takes the gradients for functions of the parameters, not for constants.
+        remember: keep what `pull_back` reads.
+
+    Attributes:
+        reached: the layers after the last step.
+    """
+
+    def __init__(
+        self,
+        start: Sequence[Affine],
+        support: LabelledPairs,
+        rate: float,
+        steps: int,
+        moving: Sequence[tuple[bool, bool]],
+        *,
+        second_order: bool = False,
+        remember: bool = False,
+    ) -> None:
+        self._x, self._targets, self._rate = support.inputs, Targets.of(support), rate
+        self._moving, self._second_order = moving, second_order
+        self._kernel = self._x.new_full((*support.label.shape, support.label.shape[-1]), float(moving[0][1]))
+        if moving[0][0]:
+            self._kernel.baddbmm_(self._x, self._x.mT)
+        self._trace: list[Pass] = []
+        first, *uppers = start
+        z = outputs(first, self._x)
+        self._first_deltas = torch.zeros_like(z)
+        for _ in range(steps):
+            at = run_pass(z, uppers, self._targets, bends=second_order and remember)
+            z.baddbmm_(self._kernel, at.first_delta, alpha=-rate)
+            self._first_deltas += at.first_delta
+            uppers = [
+                self._moved(layer, upper.inputs, upper.delta, moves)
+                for layer, upper, moves in zip(uppers, at.uppers, moving[1:], strict=True)
+            ]
+            if remember:
+                self._trace.append(at)
+        self.reached = [self._moved(first, self._x, self._first_deltas, moving[0]), *uppers]
+
+    def _moved(self, layer: Affine, inputs: Tensor, delta: Tensor, moves: tuple[bool, bool]) -> Affine:
+        """theta - alpha g of a layer whose inputs and dL/dz are given."""
+        weight, bias = layer
+        if moves[0]:
+            weight = torch.baddbmm(weight, inputs.mT, delta, alpha=-self._rate)
+        if moves[1]:
+            bias = torch.sub(bias, delta.sum(-2, keepdim=True), alpha=self._rate)
+        return Affine(weight, bias)
+
+    def pull_back(self, gradient: Sequence[Affine]) -> Tensor:
+        """Turn a gradient over the parameters reached into one over those of the start; once, and only if `remember`.
+
+        Args:
+            gradient: dL / d(reached) of every layer, moving or not; changed in place to dL / d(start).
+
+        Returns:
+            Scalar dL / d(rate).
+        """
+        # What stays has no part in the direction; H has rows for it all the same.
+        v = [
+            Affine(*(own if moves else torch.zeros_like(own) for own, moves in zip(layer, flags, strict=True)))
+            for layer, flags in zip(gradient, self._moving, strict=True)
+        ]
+        r_first = outputs(v[0], self._x)
+        first_deltas = torch.zeros_like(r_first)
+        by_rate = self._x.new_zeros(())
+        while self._trace:
+            # Gone once read: its memory serves the next one.
+            at = self._trace.pop()
+            below, r_inputs, r_logit = _direction(at, v, r_first)
             # <v, g> is the derivative of the loss in the direction v.
-            rate_gradient -= (r.logit * step.layers[-1].delta).sum()
-            if settings.second_order:
-                _subtract_hessian_product(gradient, step, v, r, ctx.share, ctx.alpha)
-        shared = (
-            value.sum(0) if value.ndim > start.ndim else value
-            for value, start in zip(gradient.values(), ctx.start, strict=True)
-        )
-        return None, None, rate_gradient, *shared
+            by_rate -= (r_logit * at.last_delta).sum()
+            if not self._second_order:
+                continue
+            r_delta = at.probability * (1 - at.probability) * self._targets.share * r_logit
+            for number in reversed(range(len(at.uppers))):
+                upper = at.uppers[number]
+                # Before v changes.
+                r_back = _product(r_delta, upper.weight.mT).baddbmm_(upper.delta, v[number + 1].weight.mT)
+                weight, bias = gradient[number + 1]
+                weight.baddbmm_(upper.inputs.mT, r_delta, alpha=-self._rate)
+                weight.baddbmm_(r_inputs[number].mT, upper.delta, alpha=-self._rate)
+                bias.sub_(r_delta.sum(-2, keepdim=True), alpha=self._rate)
+                r_delta = r_back.mul_(upper.slope).addcmul_(upper.half_bend, below[number], value=2)
+            r_first.baddbmm_(self._kernel, r_delta, alpha=-self._rate)
+            first_deltas += r_delta
+        weight, bias = gradient[0]
+        weight.baddbmm_(self._x.mT, first_deltas, alpha=-self._rate)
+        bias.sub_(first_deltas.sum(-2, keepdim=True), alpha=self._rate)
+        return by_rate
 
 
-def _pass(theta: Parameters, support: LabelledPairs, share: Tensor, lowest: int, second_order: bool) -> _Step:
-    """Forwards, and backwards down to the layer `lowest`."""
-    depth = len(theta) // 2
-    layers = [_Layer(theta["weight0"], theta["bias0"], support.inputs)]
-    sigmoids = []
-    for layer in range(1, depth):
-        # In place where a tensor is not needed again: less memory is more of it in the cache.
-        activation = _affine(layers[-1])
-        s = torch.sigmoid(activation)
-        activation *= s
-        slope = (s + activation).addcmul_(activation, s, value=-1)
-        layers.append(_Layer(theta[f"weight{layer}"], theta[f"bias{layer}"], activation, slope))
-        sigmoids.append(s)
-    probability = torch.sigmoid(_affine(layers[-1]) + support.offset[:, None, None])
-    delta = (probability - support.label.unsqueeze(-1)) * share.unsqueeze(-1)
-    for layer in reversed(range(lowest, depth)):
-        at = layers[layer] = layers[layer]._replace(delta=delta)
-        if layer > lowest:
-            back = delta @ at.weight.mT
-            delta = back * at.slope
-            if second_order:
-                layers[layer] = at._replace(bend=back.mul_(_curvature(at, sigmoids[layer - 1])))
-    return _Step(layers, probability)
+def outputs(layer: Affine, inputs: Tensor) -> Tensor:
+    """(T, n, out) of (T, n, in)."""
+    return torch.baddbmm(layer.bias, inputs, layer.weight)
 
 
-def _curvature(at: _Layer, s: Tensor) -> Tensor:
-    """silu'' = (1 - s) (s + silu' - s a), with s the sigmoid and a = silu."""
-    sum_ = torch.addcmul(at.slope, s, at.inputs, value=-1).add_(s)
-    return torch.addcmul(sum_, sum_, s, value=-1)
+def _direction(at: Pass, v: Sequence[Affine], r: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """R{.} of z below each upper layer, of its inputs, and of the logit, from `r` of the first layer's z."""
+    below, r_inputs = [], []
+    for upper, own in zip(at.uppers, v[1:], strict=True):
+        below.append(r)
+        r_inputs.append(r * upper.slope)
+        r = outputs(own, upper.inputs).baddbmm_(r_inputs[-1], upper.weight)
+    return below, r_inputs, r
 
 
-def _moved(theta: Parameters, step: _Step, settings: _Settings, alpha: float) -> dict[str, Tensor]:
-    """theta - alpha g."""
-    moved = dict(theta)
-    for layer, at in enumerate(step.layers[settings.lowest :], settings.lowest):
-        if (name := f"weight{layer}") in settings.moving:
-            old = at.weight.expand(len(at.inputs), -1, -1)
-            moved[name] = torch.baddbmm(old, at.inputs.mT, at.delta, alpha=-alpha)
-        if (name := f"bias{layer}") in settings.moving:
-            moved[name] = torch.sub(at.bias, at.delta.sum(-2), alpha=alpha)
-    return moved
-
-
-def _directional(step: _Step, v: Mapping[str, Tensor]) -> _Direction:
-    below: list[Tensor | None] = []
-    inputs: list[Tensor | None] = []
-    out = None
-    for layer, at in enumerate(step.layers):
-        below.append(out)
-        inputs.append(None if out is None else out * at.slope)
-        direct = _direct(at, v.get(f"weight{layer}"), v.get(f"bias{layer}"))
-        through = None if inputs[-1] is None else inputs[-1] @ at.weight
-        out = through if direct is None else direct if through is None else through.add_(direct)
-    # Something moves, hence the logit does.
-    return _Direction(below, inputs, cast(Tensor, out))
-
-
-def _direct(at: _Layer, weight: Tensor | None, bias: Tensor | None) -> Tensor | None:
-    """What a direction of this layer's own parameters adds to R{z}."""
-    if weight is None:
-        return None if bias is None else bias.unsqueeze(-2)
-    return at.inputs @ weight if bias is None else torch.baddbmm(bias.unsqueeze(-2), at.inputs, weight)
-
-
-def _subtract_hessian_product(
-    gradient: Mapping[str, Tensor], step: _Step, v: Mapping[str, Tensor], r: _Direction, share: Tensor, alpha: float
-) -> None:
-    """gradient -= alpha H v in place, where v are the tensors of `gradient` that move."""
-    r_delta = step.probability * (1 - step.probability) * share.unsqueeze(-1) * r.logit
-    for layer in reversed(range(len(step.layers))):
-        at, r_below = step.layers[layer], r_delta
-        if layer:
-            # Before v changes below.
-            r_back = r_delta @ at.weight.mT
-            if (weight := v.get(f"weight{layer}")) is not None:
-                r_back.baddbmm_(at.delta, weight.mT)
-            r_below = r_back.mul_(at.slope)
-            if (below := r.below[layer]) is not None:
-                r_below.addcmul_(at.bend, below)
-        gradient[f"weight{layer}"].baddbmm_(at.inputs.mT, r_delta, alpha=-alpha)
-        if (moved := r.inputs[layer]) is not None:
-            gradient[f"weight{layer}"].baddbmm_(moved.mT, at.delta, alpha=-alpha)
-        gradient[f"bias{layer}"].sub_(r_delta.sum(-2), alpha=alpha)
-        r_delta = r_below
-
-
-def _shape(name: str, value: Tensor, tasks: int) -> tuple[int, ...]:
-    """Shape of a parameter with its leading dimension T."""
-    return (tasks, *value.shape[-2:]) if name.startswith("weight") else (tasks, *value.shape[-1:])
-
-
-def _affine(layer: _Layer) -> Tensor:
-    weight, bias, inputs = layer.weight, layer.bias, layer.inputs
-    if weight.ndim == 2 and bias.ndim == 1:
-        return torch.nn.functional.linear(inputs, weight.mT, bias)
-    tasks = len(inputs)
-    return torch.baddbmm(bias.expand(tasks, -1).unsqueeze(-2), inputs, weight.expand(tasks, -1, -1))
+def _product(delta: Tensor, weight: Tensor) -> Tensor:
+    """delta @ weight; of one column and one row (the last layer) it is no matrix product."""
+    return delta * weight if delta.shape[-1] == 1 else delta @ weight

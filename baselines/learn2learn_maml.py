@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ..tasks.errors import MethodError
+from .inner_loop import LabelledPairs
 from .learn2learn_import import INSTALL, RELEASE, learn2learn
-from .maml import LabelledPairs, Maml, bce_loss
+from .maml import Maml
+from .meta_gradient import bce_loss
 from .networks import Parameters, mlp
 
 

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from ..methods.base import Balance, FitContext, Method, PairTable, Reads, Regime, Supports, TrainTable
 from ..methods.device import placed
-from .inner_loop import LabelledPairs, descend
+from .inner_loop import LabelledPairs
 from .inputs import RankedInputs
+from .meta_gradient import adapt, bce_loss, meta_loss
 from .meta_training import EpisodeSampler
-from .networks import Parameters, count, init_mlp, mlp, mlp_in_chunks, optimise
+from .networks import count, init_mlp, mlp_in_chunks, optimise
 from .training_rows import TrainingRows
 
 _Rate = TypeVar("_Rate", float, Tensor)
@@ -40,62 +41,6 @@ _RATE_SPEED = 10.0
 _WEIGHT_DECAY = 1.0
 #: Supports that are adapted and scored together; bounds the memory of batched scoring.
 _SCORE_CHUNK = 16
-
-
-def bce_loss(parameters: Parameters, pairs: LabelledPairs) -> Tensor:
-    """Weighted mean binary cross-entropy of each task, ([T]); 0 where every weight is 0 (k = 0)."""
-    logit = mlp(parameters, pairs.inputs).squeeze(-1) + pairs.offset.unsqueeze(-1)
-    loss = torch.nn.functional.binary_cross_entropy_with_logits(logit, pairs.label, reduction="none")
-    return (loss * pairs.weight).sum(-1) / pairs.weight.sum(-1).clamp(min=1.0)
-
-
-def adapt(
-    parameters: Parameters,
-    supports: LabelledPairs,
-    inner_rate: float | Tensor,
-    inner_steps: int,
-    first_order: bool = False,
-    names: Collection[str] | None = None,
-) -> dict[str, Tensor]:
-    """Gradient descent on the supports of T tasks: theta' of Finn et al. 2017, Algorithm 1, line 6.
-
-    Args:
-        parameters: the meta-initialisation theta. supports: (T, k) pairs.
-        inner_rate: alpha, a number or a tensor of one. inner_steps: number of full-batch steps; 0 returns theta.
-        first_order: treat the inner gradients as constants in the outer one (FOMAML).
-        names: the parameters to adapt (ANIL adapts the last layer); default all.
-
-    Returns:
-        theta', differentiable (once) with respect to theta and `inner_rate`; adapted parameters have a leading
-        dimension T.
-    """
-    if inner_steps == 0:
-        return dict(parameters)
-    rate = torch.as_tensor(inner_rate, dtype=supports.inputs.dtype).to(supports.inputs.device)
-    return descend(parameters, supports, rate, parameters if names is None else names, inner_steps, first_order)
-
-
-def meta_loss(
-    parameters: Parameters,
-    supports: LabelledPairs,
-    queries: LabelledPairs,
-    inner_rate: float | Tensor,
-    inner_steps: int,
-    first_order: bool = False,
-    names: Collection[str] | None = None,
-) -> Tensor:
-    """Mean query loss of T tasks after adaptation to their supports: the objective of Algorithm 1, line 8.
-
-    A pure function of its arguments, in their dtype; all tasks go through each matrix product together.
-
-    Args:
-        parameters: the meta-initialisation. supports, queries: (T, k) and (T, q) pairs.
-        inner_rate, inner_steps, first_order, names: see `adapt`.
-
-    Returns:
-        Scalar; its gradient is the second-order meta-gradient unless `first_order`.
-    """
-    return bce_loss(adapt(parameters, supports, inner_rate, inner_steps, first_order, names), queries).mean()
 
 
 class Maml(Method):
@@ -229,7 +174,7 @@ class Maml(Method):
     def _adapted(self, supports: LabelledPairs) -> dict[str, Tensor]:
         """One set of parameters per support: those that were adapted have a leading dimension E."""
         rate = self._rate(self._alpha, supports.label.shape[-1])
-        return adapt(self._parameters, supports, rate, self._inner_steps, first_order=True, names=self._moving())
+        return adapt(self._parameters, supports, rate, self._inner_steps, self._moving())
 
     def _meta_loss(
         self, network: dict[str, Tensor], supports: LabelledPairs, queries: LabelledPairs, rate: Tensor

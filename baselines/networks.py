@@ -21,7 +21,7 @@ Parameters = Mapping[str, Tensor]
 #: processor's cache.
 _CHUNK_ROWS = 2048
 #: Fewer rows per set than this and matrix products lose more than the cache gains.
-_LEAST_ROWS = 256
+_LEAST_ROWS = 128
 
 
 def init_mlp(sizes: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
@@ -43,19 +43,27 @@ def mlp(parameters: Parameters, inputs: Tensor) -> Tensor:
     SiLU is smooth: second-order meta-gradients exist everywhere, which ReLU would not give.
 
     Args:
-        parameters: as made by `init_mlp`, or with leading batch dimensions B.
-        inputs: (..., n, in), broadcast against B.
+        parameters: as made by `init_mlp`, or some of them with a leading batch dimension B.
+        inputs: (..., n, in); with batched parameters (n, in) or (B, n, in).
 
     Returns:
-        (*B, n, out).
+        ([B,] ..., n, out).
     """
     depth = len(parameters) // 2
     hidden = inputs
     for layer in range(depth):
-        hidden = hidden @ parameters[f"weight{layer}"] + parameters[f"bias{layer}"].unsqueeze(-2)
+        hidden = _affine(parameters[f"weight{layer}"], parameters[f"bias{layer}"], hidden)
         if layer + 1 < depth:
-            hidden = torch.nn.functional.silu(hidden)
+            hidden = torch.nn.functional.silu(hidden, inplace=not hidden.requires_grad)
     return hidden
+
+
+def _affine(weight: Tensor, bias: Tensor, inputs: Tensor) -> Tensor:
+    if weight.ndim == 2 and bias.ndim == 1:
+        return torch.nn.functional.linear(inputs, weight.mT, bias)
+    batch = len(weight) if weight.ndim == 3 else len(bias)
+    weight, bias = weight.expand(batch, -1, -1), bias.expand(batch, -1).unsqueeze(-2)
+    return torch.baddbmm(bias, inputs.expand(batch, -1, -1), weight)
 
 
 @torch.no_grad()

@@ -12,7 +12,8 @@ from ..methods.base import FitContext, TrainTable
 from ..methods.device import placed
 from ..tasks.errors import MethodError
 from .gradient_learners import FineTune
-from .maml import LabelledPairs, adapt
+from .inner_loop import LabelledPairs
+from .meta_gradient import adapt
 from .meta_training import EpisodeSampler, MetaBatch
 from .networks import Parameters
 from .training_rows import TrainingRows
@@ -46,7 +47,7 @@ def reptile_step(
     with torch.no_grad():
         reached = dict(parameters)
         for minibatch in zip(*(field.unbind(1) for field in tasks), strict=True):
-            reached = adapt(reached, LabelledPairs(*minibatch), inner_rate, 1, first_order=True)
+            reached = adapt(reached, LabelledPairs(*minibatch), inner_rate, 1)
         return {name: phi + outer_rate * (reached[name].mean(0) - phi) for name, phi in parameters.items()}
 
 

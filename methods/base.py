@@ -39,7 +39,7 @@ class Regime(StrEnum):
     LABELLED = "labelled"  #: k pairs with labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PairTable:
     """n EP pairs without labels. A field that the method did not declare, or that the task lacks, is None.
 

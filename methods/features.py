@@ -10,6 +10,7 @@ import numpy as np
 
 from ..tasks.errors import MethodError
 from .base import PairTable, TrainTable
+from .kept import KeptByTable
 
 #: Rows of which temporary copies are made at a time.
 _BLOCK_ROWS = 1 << 16
@@ -105,8 +106,7 @@ class FeatureMatrix:
         if self.scale is Scale.RANK:
             if cell_table is None:
                 raise MethodError("Rank scaling needs the cell table; declare `transductive = True`.")
-            reference = features if pairs is cell_table else _features(cell_table)
-            features = cell_ranks(features, reference)
+            features = _RANKS.get(pairs, cell_table, lambda: _ranks(pairs, cell_table))
         return _join(features, pairs)
 
 
@@ -151,6 +151,18 @@ def _features(pairs: PairTable) -> np.ndarray:
     return (
         np.empty((pairs.n, 0), np.float32) if pairs.features is None else pairs.features.astype(np.float32, copy=False)
     )
+
+
+#: Only for as long as somebody holds the tables.
+_RANKS = KeptByTable[np.ndarray]()
+
+
+def _ranks(pairs: PairTable, cell_table: PairTable) -> np.ndarray:
+    """(n, F) float32, read-only."""
+    reference = _features(cell_table)
+    ranks = cell_ranks(reference if pairs is cell_table else _features(pairs), reference)
+    ranks.setflags(write=False)
+    return ranks
 
 
 def _join(features: np.ndarray, pairs: PairTable) -> np.ndarray:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from epishot.baselines import maml, reptile
 from epishot.baselines.gradient_learners import Anil, FineTune, Fomaml
-from epishot.baselines.maml import LabelledPairs, Maml, meta_loss
+from epishot.baselines.inner_loop import LabelledPairs
+from epishot.baselines.maml import Maml
+from epishot.baselines.meta_gradient import meta_loss
 from epishot.baselines.meta_training import MetaBatch
 from epishot.baselines.networks import init_mlp, mlp
 from epishot.baselines.reptile import Reptile, reptile_step

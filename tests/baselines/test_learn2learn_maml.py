@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from epishot.baselines import learn2learn_maml, maml
+from epishot.baselines.inner_loop import LabelledPairs
 from epishot.baselines.learn2learn_import import Learn2learn
 from epishot.baselines.learn2learn_maml import MamlLearn2learn, adapted_weights
 from epishot.baselines.learn2learn_sampler import from_task_transforms
-from epishot.baselines.maml import LabelledPairs, Maml
+from epishot.baselines.maml import Maml
 from epishot.baselines.networks import init_mlp
 from epishot.methods.base import Balance, FitContext, PairTable, Reads, Regime, Supports, TrainTable, no_support
 from epishot.methods.tables import train_table

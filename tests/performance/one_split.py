@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 
 from epishot.benchmark.support_tables import support_table
-from epishot.methods.base import Balance, PairTable, Reads, Regime, Supports, TrainTable
+from epishot.methods.base import Balance, Method, PairTable, Reads, Regime, Supports, TrainTable
 from epishot.methods.tables import cell_table, pair_table, train_table
 from epishot.tasks.catalog import load_task
 from epishot.tasks.episodes import EpisodeSet
@@ -48,9 +49,20 @@ def one_split(request: pytest.FixtureRequest, full: bool, reads: frozenset[Reads
     )
 
 
-def episodes_of(supports: Supports) -> list[Supports]:
-    """Each support by itself."""
-    return [
-        replace(supports, rows=supports.rows[e : e + 1], label=supports.label[e : e + 1])
-        for e in range(supports.n_episodes)
-    ]
+def score_each(method: Method, supports: Supports, query: PairTable, whole: PairTable) -> np.ndarray:
+    """Scores (E, n) of one episode at a time, each on tables of its own: nothing is kept from one to the next."""
+    return np.concatenate(
+        [
+            method.score(
+                replace(
+                    supports,
+                    pool=replace(supports.pool),
+                    rows=supports.rows[e : e + 1],
+                    label=supports.label[e : e + 1],
+                ),
+                replace(query),
+                replace(whole),
+            )
+            for e in range(supports.n_episodes)
+        ]
+    )

@@ -13,7 +13,7 @@ from epishot.methods.energy.parts import CellFacts, Encoded, Environment, PairIn
 from epishot.methods.registry import find_method
 from epishot.methods.tables import fit_context
 
-from .one_split import episodes_of, one_split
+from .one_split import one_split, score_each
 
 #: Without what is drawn for each pair anew, the two orders of computation agree.
 _STILL = {"dropout": 0.0, "feature_dropout": 0.0, "noise": 0.0}
@@ -67,10 +67,7 @@ def test_energy_additive_fit_and_score(race, full, request, monkeypatch) -> None
             patched.setattr(training, "EnergyModel", OneAtATime)
             method = cls(encoder=encoder)
             method.fit(split.train, fit_context(split.task, budget=budget))
-        return [
-            np.concatenate([method.score(one, split.query, split.whole) for one in episodes_of(condition)])
-            for condition in conditions
-        ]
+        return [score_each(method, condition, split.query, split.whole) for condition in conditions]
 
     first = split.supports[:1]
     np.testing.assert_allclose(ours(0.01, first, **_STILL), obvious(0.01, first, **_STILL), rtol=0, atol=1e-3)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from epishot.baselines.maml import LabelledPairs, adapt, meta_loss
+from epishot.baselines.inner_loop import LabelledPairs
+from epishot.baselines.meta_gradient import adapt, meta_loss
 from epishot.baselines.networks import init_mlp, mlp, mlp_in_chunks
 
 WIDTHS, SHOTS, QUERY, STEPS, RATE = (25, 64, 64, 1), 32, 64, 5, 0.1
@@ -90,7 +91,7 @@ def test_adapt_and_score(race, machine, full, library) -> None:
         scores = np.empty((episodes, queries), dtype=np.float32)
         for first in range(0, episodes, chunk):
             part = slice(first, first + chunk)
-            adapted = adapt(initial, LabelledPairs(*(field[part] for field in supports)), RATE, STEPS, first_order=True)
+            adapted = adapt(initial, LabelledPairs(*(field[part] for field in supports)), RATE, STEPS)
             scores[part] = mlp_in_chunks(adapted, query).squeeze(-1).numpy()
         return scores
 

@@ -10,10 +10,10 @@ from epishot.baselines import prototypical as product
 from epishot.baselines.meta_training import EpisodeSampler
 from epishot.baselines.networks import init_mlp, mlp, optimise
 from epishot.baselines.training_rows import TrainingRows
-from epishot.methods.base import Balance, FitContext, PairTable, Supports, TrainTable
+from epishot.methods.base import Balance, FitContext, Supports, TrainTable
 from epishot.methods.tables import fit_context
 
-from .one_split import episodes_of, one_split
+from .one_split import one_split, score_each
 
 
 class OneAtATime(product.PrototypicalNetwork):
@@ -65,9 +65,6 @@ class OneAtATime(product.PrototypicalNetwork):
         self._network, self._n0 = product._split(trained)
         self._prior = product._training_prototypes(lambda rows: mlp(self._network, data.inputs[rows]).detach(), train)
 
-    def score(self, supports: Supports, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
-        return np.concatenate([super(OneAtATime, self).score(one, query, cell_table) for one in episodes_of(supports)])
-
 
 def test_protonet_fit_and_score(race, full, request) -> None:
     split = one_split(request, full, product.PrototypicalNetwork.capabilities().reads)
@@ -75,7 +72,8 @@ def test_protonet_fit_and_score(race, full, request) -> None:
     def run(cls: type[product.PrototypicalNetwork], budget: float, conditions: list[Supports]) -> list[np.ndarray]:
         method = cls()
         method.fit(split.train, fit_context(split.task, budget=budget))
-        return [method.score(condition, split.query, split.whole) for condition in conditions]
+        score = cls.score if cls is product.PrototypicalNetwork else score_each
+        return [score(method, condition, split.query, split.whole) for condition in conditions]
 
     first = split.supports[:1]
     ours, obvious = (run(cls, 0.01, first)[0] for cls in (product.PrototypicalNetwork, OneAtATime))
