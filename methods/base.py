@@ -43,6 +43,9 @@ class Regime(StrEnum):
 class PairTable:
     """n EP pairs without labels. A field that the method did not declare, or that the task lacks, is None.
 
+    Two tables are equal only if they are the same object, and columns stay as they are: what is computed from them
+    is kept (`methods.kept`).
+
     Attributes:
         n: number of pairs.
         features: (n, F) float32; the source's raw values.

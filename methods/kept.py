@@ -20,12 +20,11 @@ class KeptByTable(Generic[T]):
     def __init__(self) -> None:
         self._kept: WeakKeyDictionary[PairTable, tuple[ReferenceType[PairTable], T]] = WeakKeyDictionary()
 
-    def get(self, pairs: PairTable, cell_table: PairTable | None, compute: Callable[[], T]) -> T:
-        """The value of `pairs` in the cell of `cell_table`, or without one; computed if it is not at hand."""
-        whole = pairs if cell_table is None else cell_table
+    def get(self, pairs: PairTable, cell_table: PairTable, compute: Callable[[], T]) -> T:
+        """The value of `pairs` in the cell of `cell_table`, computed if it is not at hand."""
         kept = self._kept.get(pairs)
-        if kept is not None and kept[0]() is whole:
+        if kept is not None and kept[0]() is cell_table:
             return kept[1]
         value = compute()
-        self._kept[pairs] = (ref(whole), value)
+        self._kept[pairs] = (ref(cell_table), value)
         return value

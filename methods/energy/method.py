@@ -13,7 +13,6 @@ from torch import Tensor
 from ...tasks.errors import MethodError
 from ..base import FitContext, Method, PairTable, Reads, Regime, Supports, TrainTable
 from ..device import device, placed
-from ..kept import KeptByTable
 from .config import DEFAULT_LOSSES, EnergyConfig, EstimatorKind
 from .encoders.inputs import InputReader, chromatin_targets
 from .encoders.inputs import reads as needed_reads
@@ -83,7 +82,6 @@ class EnergyMethod(Method):
                 f"(encoder {self._config.encoder.kind.value!r}); choose a preset that does."
             )
         self._trained: Trained | None = None
-        self._kept: KeptByTable[Encoded]
         self._probe: PairInputs
         self._sizes: Mapping[str, int]
 
@@ -106,7 +104,7 @@ class EnergyMethod(Method):
             "chromatin": 0 if data.chromatin is None else data.chromatin.shape[1],
         }
         trained = train_model(data, labels, train.n_cells, self._config, context, self.observer)
-        self._take(trained._replace(model=as_float64(trained.model)))
+        self._trained = trained._replace(model=as_float64(trained.model))
 
     def score(self, supports: Supports, query: PairTable, cell_table: PairTable | None) -> np.ndarray:
         """(E, n) float64 logits; the query is encoded once, the coupling adds each support's environment."""
@@ -114,13 +112,13 @@ class EnergyMethod(Method):
             return np.broadcast_to(self.potential(query, cell_table), (supports.n_episodes, query.n))
         with torch.no_grad():
             environment = self._read(supports, cell_table)
-            encoded = self._encoded(query, cell_table)
+            encoded = self._encode(self._reader.of_cell(query, cell_table))
             return _coupled(self.model, encoded, environment).cpu().numpy()
 
     def potential(self, pairs: PairTable, cell_table: PairTable | None) -> np.ndarray:
         """U of n pairs, (n,) float64, unbounded: a function of the pair, never of a support."""
         with torch.no_grad():
-            return self._encoded(pairs, cell_table).potential.cpu().numpy()
+            return self._encode(self._reader.of_cell(pairs, cell_table)).potential.cpu().numpy()
 
     def canonical(self, supports: Supports, cell_table: PairTable | None) -> CanonicalCoupling:
         """Slope a(c) and offset b(c) that each support leads to, for audits."""
@@ -178,10 +176,7 @@ class EnergyMethod(Method):
 
         model = load_weights(path, build, _answer)
         assert isinstance(model, EnergyModel)
-        self._take(Trained(model.to(device()), {}, {}))
-
-    def _take(self, trained: Trained) -> None:
-        self._trained, self._kept = trained, KeptByTable[Encoded]()
+        self._trained = Trained(model.to(device()), {}, {})
 
     def audit(
         self, train: TrainTable, context: FitContext, *, strict: bool = False, monitors: Path | None = None
@@ -238,9 +233,6 @@ class EnergyMethod(Method):
             chromatin=chromatin,
         )
 
-    def _encoded(self, pairs: PairTable, cell_table: PairTable | None) -> Encoded:
-        return self._kept.get(pairs, cell_table, lambda: self._encode(self._reader.of_cell(pairs, cell_table)))
-
     def _encode(self, inputs: PairInputs) -> Encoded:
         return self.model.encode_in_chunks(_exact(inputs))
 
@@ -249,7 +241,7 @@ class EnergyMethod(Method):
         episodes = supports.n_episodes
         label = None if supports.label is None else placed(supports.label.astype(np.int64))
         rows = self.model.supports(
-            self._encoded(supports.pool, cell_table),
+            self._encode(self._reader.of_cell(supports.pool, cell_table)),
             placed(np.ascontiguousarray(supports.rows)),
             label,
             torch.full((episodes,), label is not None, device=device()),
