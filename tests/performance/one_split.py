@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from torch.utils.flop_counter import FlopCounterMode
 
 from epishot.benchmark.support_tables import support_table
 from epishot.methods.base import Balance, Method, PairTable, Reads, Regime, Supports, TrainTable
@@ -47,6 +49,13 @@ def one_split(request: pytest.FixtureRequest, full: bool, reads: frozenset[Reads
         supports,
         1.0 if full else 0.01,
     )
+
+
+def flops_of(call: Callable[[], object]) -> float:
+    """Floating-point operations of the matrix products in a call."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return float(counter.get_total_flops())
 
 
 def score_each(method: Method, supports: Supports, query: PairTable, whole: PairTable) -> np.ndarray:

@@ -13,7 +13,7 @@ from epishot.methods.energy.parts import CellFacts, Encoded, Environment, PairIn
 from epishot.methods.registry import find_method
 from epishot.methods.tables import fit_context
 
-from .one_split import one_split, score_each
+from .one_split import flops_of, one_split, score_each
 
 #: Without what is drawn for each pair anew, the two orders of computation agree.
 _STILL = {"dropout": 0.0, "feature_dropout": 0.0, "noise": 0.0}
@@ -53,7 +53,7 @@ def _joined(each: list[Environment]) -> Environment:
     return Environment._make(join(values) for values in zip(*each, strict=True))
 
 
-def test_energy_additive_fit_and_score(race, full, request, monkeypatch) -> None:
+def test_energy_additive_fit_and_score(race, machine, full, request, monkeypatch) -> None:
     cls = find_method("energy-additive")
     split = one_split(request, full, cls.capabilities().reads)
 
@@ -77,4 +77,5 @@ def test_energy_additive_fit_and_score(race, full, request, monkeypatch) -> None
         ("the same, one episode at a time", lambda: obvious(split.budget, split.supports)),
         10,
         rounds=1,
+        floor_s=machine.floor_s(flops=flops_of(lambda: ours(split.budget, split.supports))),
     )

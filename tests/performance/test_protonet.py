@@ -13,7 +13,7 @@ from epishot.baselines.training_rows import TrainingRows
 from epishot.methods.base import Balance, FitContext, Supports, TrainTable
 from epishot.methods.tables import fit_context
 
-from .one_split import one_split, score_each
+from .one_split import flops_of, one_split, score_each
 
 
 class OneAtATime(product.PrototypicalNetwork):
@@ -66,7 +66,7 @@ class OneAtATime(product.PrototypicalNetwork):
         self._prior = product._training_prototypes(lambda rows: mlp(self._network, data.inputs[rows]).detach(), train)
 
 
-def test_protonet_fit_and_score(race, full, request) -> None:
+def test_protonet_fit_and_score(race, machine, full, request) -> None:
     split = one_split(request, full, product.PrototypicalNetwork.capabilities().reads)
 
     def run(cls: type[product.PrototypicalNetwork], budget: float, conditions: list[Supports]) -> list[np.ndarray]:
@@ -84,4 +84,5 @@ def test_protonet_fit_and_score(race, full, request) -> None:
         ("the same, one episode at a time", lambda: run(OneAtATime, split.budget, split.supports)),
         10,
         rounds=1,
+        floor_s=machine.floor_s(flops=flops_of(lambda: run(product.PrototypicalNetwork, split.budget, split.supports))),
     )
