@@ -318,8 +318,9 @@ def _identity(pairs: PairTable) -> np.ndarray | None:
     """(n,) one code for each enhancer-gene pair, shared over cells; None where the task has no identities."""
     if pairs.element is None or pairs.gene is None:
         return None
-    both = np.column_stack([pairs.element, pairs.gene])
-    return np.unique(both, axis=0, return_inverse=True)[1].ravel().astype(np.int64)
+    # Identities are int32: side by side in 64 bits they sort much faster than as rows.
+    both = pairs.element.astype(np.int64) * 2**32 + pairs.gene
+    return np.unique(both, return_inverse=True)[1].astype(np.int64)
 
 
 def _merged(preset: Mapping[str, object], options: Mapping[str, object]) -> dict[str, object]:
