@@ -146,7 +146,7 @@ def encode_pool(model: EnergyModel, data: TrainingData, rows: np.ndarray) -> Poo
 
 def _gather(pool: Pool, rows: Tensor) -> Encoded:
     place = pool.place[rows]
-    return pool.encoded.apply(lambda value: value[place])
+    return pool.encoded.apply(lambda value: value.index_select(0, place))
 
 
 def _parted(leaves: Encoded, queries: int, twins: bool) -> tuple[Encoded, tuple[Tensor, Tensor] | None]:
