@@ -305,12 +305,9 @@ def _coupled(model: EnergyModel, encoded: Encoded, environment: Environment) -> 
     A chunk is CHUNK pairs divided by E, rounded up to a power of two: a coupling that runs the head for each of E
     supports stays in fast memory, and vector units see whole vectors, as in one chunk of CHUNK.
     """
-    rows = torch.arange(encoded.potential.shape[0])
     size = max(1, CHUNK // 2 ** (len(environment.parameters) - 1).bit_length())
-    parts = [
-        model.logits(Encoded(encoded.potential[part], encoded.latent[part], encoded.hidden[part]), environment)
-        for part in torch.split(rows, size)
-    ]
+    chunks = (torch.split(value, size) for value in (encoded.potential, encoded.latent, encoded.hidden))
+    parts = [model.logits(Encoded(*chunk), environment) for chunk in zip(*chunks, strict=True)]
     return torch.cat(parts, dim=1)
 
 
