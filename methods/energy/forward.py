@@ -137,8 +137,7 @@ def forward(
 def encode_pool(model: EnergyModel, data: TrainingData, rows: np.ndarray) -> Pool:
     """Encode the training rows `rows` without a graph, in evaluation mode."""
     index = placed(rows)
-    model.eval()
-    with torch.no_grad():
+    with model.plain():
         encoded = model.encode_in_chunks(data.inputs.take(index))
     place = torch.zeros(data.label.shape[0], dtype=torch.int64, device=index.device)
     place[index] = torch.arange(index.numel(), device=index.device)
@@ -147,7 +146,7 @@ def encode_pool(model: EnergyModel, data: TrainingData, rows: np.ndarray) -> Poo
 
 def _gather(pool: Pool, rows: Tensor) -> Encoded:
     place = pool.place[rows]
-    return pool.encoded.apply(lambda value: value[place])
+    return pool.encoded.apply(lambda value: value.index_select(0, place))
 
 
 def _parted(leaves: Encoded, queries: int, twins: bool) -> tuple[Encoded, tuple[Tensor, Tensor] | None]:
@@ -166,11 +165,8 @@ def _support(model: EnergyModel, data: TrainingData, drawn: tuple[np.ndarray, ..
     """Encode supports (rows, label, labelled, present) without a graph and in evaluation mode: no dropout, mean z."""
     index = placed(drawn[0])
     if pool is None:
-        training = model.training
-        model.eval()
-        with torch.no_grad():
+        with model.plain():
             encoded = model.encode(data.inputs.take(index.ravel()))
-        model.train(training)
         index = torch.arange(index.numel(), device=index.device).view(index.shape)
     else:
         encoded, index = pool.encoded, pool.place[index]

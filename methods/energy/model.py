@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -84,6 +87,15 @@ class EnergyModel(nn.Module):
         chromatin = None if self.chromatin is None else self.chromatin(latent)
         potential = self.head(latent)
         return Encoded(potential, latent, hidden, mean, log_variance, chromatin, penalty)
+
+    @contextmanager
+    def plain(self) -> Iterator[None]:
+        """Without a graph and in evaluation mode (no dropout, mean z); the mode is put back."""
+        training = self.training
+        self.eval()
+        with torch.no_grad():
+            yield
+        self.train(training)
 
     def encode_in_chunks(self, inputs: PairInputs) -> Encoded:
         """U, z and h of any number of pairs, in bounded memory."""

@@ -188,8 +188,8 @@ class _Training:
         pool = encode_pool(self.model, self.data, self.rows[stage.rows]) if Group.ENCODER in frozen else None
         groups = self.groups()
         last: list[dict[str, float]] = []
+        self.model.train(pool is None)
         for step in range(steps):
-            self.model.train(pool is None)
             made = self._forward(sampler, stage, pool, active)
             weighted = self._weighted(active, made)
             if self.observer is not None:
