@@ -93,9 +93,11 @@ class EnergyModel(nn.Module):
         """Without a graph and in evaluation mode (no dropout, mean z); the mode is put back."""
         training = self.training
         self.eval()
-        with torch.no_grad():
-            yield
-        self.train(training)
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.train(training)
 
     def encode_in_chunks(self, inputs: PairInputs) -> Encoded:
         """U, z and h of any number of pairs, in bounded memory."""
