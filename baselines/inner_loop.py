@@ -7,9 +7,9 @@ network (Pearlmutter 1994, "Fast exact multiplication by the Hessian", Neural Co
 derivative in the direction v). As plain matrix products it needs no graph within a graph, tasks are batched in each
 product, and both the step and v's update are part of the product that makes the gradient.
 
-The first layer is followed by what it gives on the support, z = x W + b, instead of by its weights: x stays, so a step
-takes alpha K dL/dz from z, with K = x x' + 1, and the weights are made up at the end (x' times the sum of the steps'
-dL/dz). It is the same way backwards.
+The first layer is followed by what it gives on the support, z = x W with a column of ones in x for the bias: x stays,
+so a step takes alpha x x' dL/dz from z, and the weights are made up at the end, by x' times the sum of the steps'
+dL/dz. It is the same way backwards.
 """
 
 from __future__ import annotations
@@ -174,24 +174,32 @@ class Descent:
     ) -> None:
         self._x, self._targets, self._rate = support.inputs, Targets.of(support), rate
         self._moving, self._second_order = moving, second_order
-        self._kernel = self._x.new_full((*support.label.shape, support.label.shape[-1]), float(moving[0][1]))
-        if moving[0][0]:
-            self._kernel.baddbmm_(self._x, self._x.mT)
+        self._moving_x = _with_ones(self._x, *moving[0])
+        # The smaller product first: x' dL/dz, or x x' once and for all.
+        pairs, width = self._moving_x.shape[-2:]
+        self._kernel = self._moving_x @ self._moving_x.mT if pairs <= 2 * width else None
         self._trace: list[Pass] = []
         first, *uppers = start
         z = outputs(first, self._x)
-        self._first_deltas = torch.zeros_like(z)
+        first_deltas = torch.zeros_like(z)
         for _ in range(steps):
             at = run_pass(z, uppers, self._targets, bends=second_order and remember)
-            z.baddbmm_(self._kernel, at.first_delta, alpha=-rate)
-            self._first_deltas += at.first_delta
+            self._follow(z, at.first_delta)
+            first_deltas += at.first_delta
             uppers = [
                 self._moved(layer, upper.inputs, upper.delta, moves)
                 for layer, upper, moves in zip(uppers, at.uppers, moving[1:], strict=True)
             ]
             if remember:
                 self._trace.append(at)
-        self.reached = [self._moved(first, self._x, self._first_deltas, moving[0]), *uppers]
+        self.reached = [self._moved(first, self._x, first_deltas, moving[0]), *uppers]
+
+    def _follow(self, z: Tensor, delta: Tensor) -> None:
+        """z -= alpha x x' delta, in place: what a step does to the outputs of the first layer."""
+        if self._kernel is not None:
+            z.baddbmm_(self._kernel, delta, alpha=-self._rate)
+        else:
+            z.baddbmm_(self._moving_x, self._moving_x.mT @ delta, alpha=-self._rate)
 
     def _moved(self, layer: Affine, inputs: Tensor, delta: Tensor, moves: tuple[bool, bool]) -> Affine:
         """theta - alpha g of a layer whose inputs and dL/dz are given."""
@@ -237,12 +245,20 @@ class Descent:
                 weight.baddbmm_(r_inputs[number].mT, upper.delta, alpha=-self._rate)
                 bias.sub_(r_delta.sum(-2, keepdim=True), alpha=self._rate)
                 r_delta = r_back.mul_(upper.slope).addcmul_(upper.half_bend, below[number], value=2)
-            r_first.baddbmm_(self._kernel, r_delta, alpha=-self._rate)
+            self._follow(r_first, r_delta)
             first_deltas += r_delta
         weight, bias = gradient[0]
         weight.baddbmm_(self._x.mT, first_deltas, alpha=-self._rate)
         bias.sub_(first_deltas.sum(-2, keepdim=True), alpha=self._rate)
         return by_rate
+
+
+def _with_ones(inputs: Tensor, weight: bool, bias: bool) -> Tensor:
+    """x with a column of ones, as far as `weight` and `bias` move: (T, k, in + 1), in, 1 or 0 columns."""
+    columns = [inputs] if weight else []
+    if bias:
+        columns.append(inputs.new_ones((*inputs.shape[:-1], 1)))
+    return torch.cat(columns, dim=-1) if columns else inputs[..., :0]
 
 
 def outputs(layer: Affine, inputs: Tensor) -> Tensor:

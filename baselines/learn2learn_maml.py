@@ -39,14 +39,15 @@ def adapted_weights(
     inner_steps: int,
     first_order: bool = False,
 ) -> dict[str, Tensor]:
-    """`maml.adapt` by learn2learn: `MAML(network, lr).clone()`, then `inner_steps` times `.adapt(loss)`.
+    """`meta_gradient.adapt` by learn2learn, with a graph: `MAML(network, lr).clone()`, then `inner_steps` times
+    `.adapt(loss)`.
 
     Args:
         parameters: the meta-initialisation; tensors that require a gradient (without one, learn2learn's
             `adapt` prints the error of autograd and then stops at an unbound variable).
         support: one task, without task dimension.
         inner_rate: alpha, a number or a tensor of one element; learn2learn has one rate for all parameters.
-        inner_steps, first_order: as in `maml.adapt`.
+        inner_steps, first_order: as in `meta_gradient.meta_loss`.
 
     Returns:
         theta', differentiable with respect to theta and `inner_rate`.
@@ -69,7 +70,7 @@ def meta_loss(
     inner_steps: int,
     first_order: bool = False,
 ) -> Tensor:
-    """`maml.meta_loss` by learn2learn, one task after the other; arguments and result as there, all weights adapted."""
+    """`meta_gradient.meta_loss` by learn2learn, one task after the other, all weights adapted."""
     losses = []
     for task in range(len(supports.label)):
         support, query = (LabelledPairs(*(tensor[task] for tensor in pairs)) for pairs in (supports, queries))

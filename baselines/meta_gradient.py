@@ -73,8 +73,9 @@ def meta_loss(
         meta-gradient unless `first_order`.
     """
     rate = torch.as_tensor(inner_rate, dtype=supports.inputs.dtype).to(supports.inputs.device)
-    live = torch.is_grad_enabled() and any(value.requires_grad for value in (rate, *parameters.values()))
-    settings = _Settings(tuple(parameters), _moves(parameters, names), inner_steps, not first_order, live)
+    if not (torch.is_grad_enabled() and any(value.requires_grad for value in (rate, *parameters.values()))):
+        return bce_loss(adapt(parameters, supports, rate, inner_steps, names), queries).mean()
+    settings = _Settings(tuple(parameters), _moves(parameters, names), inner_steps, not first_order)
     loss: Tensor = _MetaLoss.apply(settings, supports, queries, rate, *parameters.values())
     return loss
 
@@ -84,7 +85,6 @@ class _Settings(NamedTuple):
     moving: list[tuple[bool, bool]]
     steps: int
     second_order: bool
-    live: bool
 
 
 class _MetaLoss(torch.autograd.Function):
@@ -97,7 +97,7 @@ class _MetaLoss(torch.autograd.Function):
         parameters = dict(zip(settings.names, values, strict=True))
         tasks, k = supports.label.shape
         each = max(1, _CHUNK_ROWS // max(k, 1))
-        total = [torch.zeros_like(value) for value in (rate, rate, *values)]
+        total = [rate.new_zeros(()), *(torch.zeros_like(value) for value in (rate, *values))]
         for part in (slice(first, first + each) for first in range(0, tasks, each)):
             found = _loss_and_gradients(settings, parameters, supports.tasks(part), queries.tasks(part), float(rate))
             for sum_, value in zip(total, found, strict=True):
@@ -124,7 +124,7 @@ def _loss_and_gradients(
         settings.steps,
         settings.moving,
         second_order=settings.second_order,
-        remember=settings.live,
+        remember=True,
     )
     first, *uppers = descent.reached
     at = run_pass(outputs(first, queries.inputs), uppers, Targets.of(queries))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..methods.device import device
 
-#: `weight0` (..., in, out), `bias0` (..., out), `weight1`, ... with shared leading dimensions.
+#: `weight0` ([B,] in, out), `bias0` ([B,] out), `weight1`, ...
 Parameters = Mapping[str, Tensor]
 
 #: Rows, over all sets of parameters, that one forward pass of `mlp_in_chunks` takes: hidden layers then stay in the
@@ -47,7 +47,7 @@ def mlp(parameters: Parameters, inputs: Tensor) -> Tensor:
         inputs: (..., n, in); with batched parameters (n, in) or (B, n, in).
 
     Returns:
-        ([B,] ..., n, out).
+        (..., n, out), or (B, n, out) with batched parameters.
     """
     depth = len(parameters) // 2
     hidden = inputs
@@ -68,7 +68,7 @@ def _affine(weight: Tensor, bias: Tensor, inputs: Tensor) -> Tensor:
 
 @torch.no_grad()
 def mlp_in_chunks(parameters: Parameters, inputs: Tensor) -> Tensor:
-    """`mlp` without gradients for (n, in) inputs of any length, in bounded memory: (*B, n, out)."""
+    """`mlp` without gradients for (n, in) inputs of any length, in bounded memory: ([B,] n, out)."""
     sets = max(tensor[..., 0].numel() for name, tensor in parameters.items() if name.startswith("bias"))
     rows = max(_LEAST_ROWS, _CHUNK_ROWS // sets)
     chunks = inputs.split(rows) if len(inputs) else (inputs,)

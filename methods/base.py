@@ -43,8 +43,8 @@ class Regime(StrEnum):
 class PairTable:
     """n EP pairs without labels. A field that the method did not declare, or that the task lacks, is None.
 
-    Two tables are equal only if they are the same object, and columns stay as they are: what is computed from them
-    is kept (`methods.kept`).
+    Two tables are equal only if they are the same object, and columns stay as they are: ranks of a table are kept
+    (`methods.features`).
 
     Attributes:
         n: number of pairs.

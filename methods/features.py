@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
 
 from ..tasks.errors import MethodError
 from .base import PairTable, TrainTable
-from .kept import KeptByTable
 
 #: Rows of which temporary copies are made at a time.
 _BLOCK_ROWS = 1 << 16
@@ -102,12 +102,11 @@ class FeatureMatrix:
         Raises:
             MethodError: rank scaling without a cell table.
         """
-        features = _features(pairs)
-        if self.scale is Scale.RANK:
-            if cell_table is None:
-                raise MethodError("Rank scaling needs the cell table; declare `transductive = True`.")
-            features = _RANKS.get(pairs, cell_table, lambda: _ranks(pairs, cell_table))
-        return _join(features, pairs)
+        if self.scale is Scale.RAW:
+            return _join(_features(pairs), pairs)
+        if cell_table is None:
+            raise MethodError("Rank scaling needs the cell table; declare `transductive = True`.")
+        return _join(_RANKS.of(pairs, cell_table), pairs)
 
 
 @dataclass(frozen=True)
@@ -153,16 +152,28 @@ def _features(pairs: PairTable) -> np.ndarray:
     )
 
 
-#: Only for as long as somebody holds the tables.
-_RANKS = KeptByTable[np.ndarray]()
+class _KeptRanks:
+    """Ranks of tables in their cell, kept while somebody holds the table: a fit's query is the same for all supports.
+
+    Tables are told apart by identity, and their columns are not to be changed.
+    """
+
+    def __init__(self) -> None:
+        self._kept: WeakKeyDictionary[PairTable, tuple[ReferenceType[PairTable], np.ndarray]] = WeakKeyDictionary()
+
+    def of(self, pairs: PairTable, cell_table: PairTable) -> np.ndarray:
+        """(n, F) float32, read-only."""
+        kept = self._kept.get(pairs)
+        if kept is not None and kept[0]() is cell_table:
+            return kept[1]
+        reference = _features(cell_table)
+        ranks = cell_ranks(reference if pairs is cell_table else _features(pairs), reference)
+        ranks.setflags(write=False)
+        self._kept[pairs] = (ref(cell_table), ranks)
+        return ranks
 
 
-def _ranks(pairs: PairTable, cell_table: PairTable) -> np.ndarray:
-    """(n, F) float32, read-only."""
-    reference = _features(cell_table)
-    ranks = cell_ranks(reference if pairs is cell_table else _features(pairs), reference)
-    ranks.setflags(write=False)
-    return ranks
+_RANKS = _KeptRanks()
 
 
 def _join(features: np.ndarray, pairs: PairTable) -> np.ndarray:

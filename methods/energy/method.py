@@ -302,7 +302,7 @@ def _exact(inputs: PairInputs) -> PairInputs:
 def _coupled(model: EnergyModel, encoded: Encoded, environment: Environment) -> Tensor:
     """(E, n) logits, a chunk of pairs at a time.
 
-    A chunk is CHUNK pairs divided by E, rounded up to a power of two: a coupling that runs the head for each of E
+    A chunk is CHUNK / E pairs, with E rounded up to a power of two: a coupling that runs the head for each of E
     supports stays in fast memory, and vector units see whole vectors, as in one chunk of CHUNK.
     """
     size = max(1, CHUNK // 2 ** (len(environment.parameters) - 1).bit_length())

@@ -90,7 +90,7 @@ class EnergyModel(nn.Module):
 
     @contextmanager
     def plain(self) -> Iterator[None]:
-        """Without a graph and in evaluation mode (no dropout, mean z); the mode is put back."""
+        """Without a graph and in evaluation mode (no dropout, mean z); the model's mode is put back."""
         training = self.training
         self.eval()
         try:

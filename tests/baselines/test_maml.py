@@ -167,8 +167,14 @@ def test_padding_changes_nothing_and_an_empty_support_leaves_the_initialisation(
         pairs.offset,
     )
     queries = make_pairs(Q, 2)
-    same = [meta_loss(parameters, support, queries, 0.4, 3) for support in (pairs, padded)]
+    live = {name: tensor.clone().requires_grad_() for name, tensor in parameters.items()}
+    # With more pairs than twice the columns, the first layer's products are made in another order.
+    assert 2 * (WIDTH + 1) in range(K, 2 * K)
+    same = [meta_loss(live, support, queries, 0.4, 3) for support in (pairs, padded)]
     torch.testing.assert_close(same[0], same[1], rtol=0, atol=1e-14)
+    assert same[0].shape == ()
+    for one, other in zip(*(torch.autograd.grad(loss, list(live.values())) for loss in same), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-14)
     empty = padded._replace(weight=torch.zeros_like(padded.weight))
     unadapted = bce_loss(parameters, queries).mean()
     torch.testing.assert_close(meta_loss(parameters, empty, queries, 0.4, 3), unadapted, rtol=0, atol=1e-15)

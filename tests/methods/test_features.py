@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import rankdata
 from sklearn.preprocessing import StandardScaler
 
-from epishot.methods import FeatureMatrix, PairTable, Scale, TrainTable
+from epishot.methods import FeatureMatrix, PairTable, Scale, TrainTable, features
 from epishot.methods.features import Standardiser, cell_ranks, log10_distance
 from epishot.tasks.errors import MethodError
 
@@ -96,3 +99,55 @@ def test_standardising_takes_missing_values_as_the_mean():
     known = ~np.isnan(matrix[:, :1])
     reference = StandardScaler().fit(matrix[:, :1])
     assert np.allclose(standardise(matrix)[:, :1][known], reference.transform(matrix[:, :1])[known])
+
+
+# ---- ranks are kept for a table in its cell ------------------------------------------------------------------
+
+
+def table(n: int, seed: int = 0) -> PairTable:
+    return PairTable(n, features=np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32))
+
+
+@pytest.fixture
+def rankings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by the number of ranked pairs with each ranking."""
+    calls: list[int] = []
+
+    def counted(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        calls.append(len(values))
+        return cell_ranks(values, reference)
+
+    monkeypatch.setattr(features, "cell_ranks", counted)
+    return calls
+
+
+def test_a_query_is_ranked_once_in_its_cell_whatever_supports_come_between(rankings: list[int]) -> None:
+    matrix, cell, query = FeatureMatrix(Scale.RANK), table(50), table(7, seed=1)
+    first = matrix.of_cell(query, cell)
+    expected = np.column_stack([cell_ranks(query.features, cell.features), np.zeros(7)])
+    np.testing.assert_array_equal(first, expected.astype(np.float32))
+    for seed in range(5):
+        matrix.of_cell(table(3, seed), cell)
+    # What a method does to its matrix does not come back.
+    first[:] = 9
+    np.testing.assert_array_equal(matrix.of_cell(query, cell), expected.astype(np.float32))
+    assert rankings == [7] + 5 * [3]
+
+
+def test_an_equal_table_is_another_table_and_another_cell_another_question(rankings: list[int]) -> None:
+    matrix, cell, query = FeatureMatrix(Scale.RANK), table(50), table(7, seed=1)
+    matrix.of_cell(query, cell)
+    matrix.of_cell(replace(query), cell)
+    other = matrix.of_cell(query, table(50, seed=2))
+    np.testing.assert_array_equal(other[:, :2], cell_ranks(query.features, table(50, seed=2).features))
+    assert rankings == [7, 7, 7]
+
+
+def test_ranks_go_with_their_table() -> None:
+    before = len(features._RANKS._kept)
+    query, cell = table(7), table(50)
+    FeatureMatrix(Scale.RANK).of_cell(query, cell)
+    assert len(features._RANKS._kept) == before + 1
+    del query
+    gc.collect()
+    assert len(features._RANKS._kept) == before

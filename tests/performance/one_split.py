@@ -17,6 +17,8 @@ from epishot.tasks.episodes import EpisodeSet
 from epishot.tasks.task import Task
 
 SHOTS, DRAWS = (8, 16, 32, 64, 128), 10
+#: Names of the peer, by whether it ranks a query anew for each episode.
+PEERS = {True: "the same, one episode at a time", False: "the same, but ranks of the query are kept"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,19 @@ class OneSplit:
     whole: PairTable
     supports: list[Supports]
     budget: float
+
+    def anew(self) -> OneSplit:
+        """The same with other table objects: ranks that are kept for these tables count for nothing."""
+        return replace(
+            self,
+            query=replace(self.query),
+            whole=replace(self.whole),
+            supports=[replace(supports, pool=replace(supports.pool)) for supports in self.supports],
+        )
+
+    def brief(self) -> OneSplit:
+        """The first k and a hundredth of the steps, to compare two sides."""
+        return replace(self, supports=self.supports[:1], budget=0.01)
 
 
 def one_split(request: pytest.FixtureRequest, full: bool, reads: frozenset[Reads]) -> OneSplit:
@@ -58,20 +73,22 @@ def flops_of(call: Callable[[], object]) -> float:
     return float(counter.get_total_flops())
 
 
-def score_each(method: Method, supports: Supports, query: PairTable, whole: PairTable) -> np.ndarray:
-    """Scores (E, n) of one episode at a time, each on tables of its own: nothing is kept from one to the next."""
-    return np.concatenate(
-        [
-            method.score(
-                replace(
-                    supports,
-                    pool=replace(supports.pool),
-                    rows=supports.rows[e : e + 1],
-                    label=supports.label[e : e + 1],
-                ),
-                replace(query),
-                replace(whole),
-            )
-            for e in range(supports.n_episodes)
-        ]
-    )
+def score(method: Method, split: OneSplit) -> list[np.ndarray]:
+    """Scores (E, n) under the supports of every k, as a run has them: all of a support's episodes in one call."""
+    split = split.anew()
+    return [method.score(supports, split.query, split.whole) for supports in split.supports]
+
+
+def score_each(method: Method, split: OneSplit, *, ranking_anew: bool) -> list[np.ndarray]:
+    """The same, one episode in a call; `ranking_anew`: with tables of its own, so that nothing is kept of it."""
+    split = split.anew()
+    found = []
+    for supports in split.supports:
+        scores = []
+        for e in range(supports.n_episodes):
+            one = replace(supports, rows=supports.rows[e : e + 1], label=supports.label[e : e + 1])
+            scores.append(method.score(one, split.query, split.whole))
+            if ranking_anew:
+                split = split.anew()
+        found.append(np.concatenate(scores))
+    return found

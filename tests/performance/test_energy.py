@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
-from epishot.methods.base import Supports
+from epishot.methods.base import Method
 from epishot.methods.energy import training
 from epishot.methods.energy.model import EnergyModel
 from epishot.methods.energy.parts import CellFacts, Encoded, Environment, PairInputs, SupportRows
 from epishot.methods.registry import find_method
 from epishot.methods.tables import fit_context
 
-from .one_split import flops_of, one_split, score_each
+from .one_split import PEERS, OneSplit, flops_of, one_split, score, score_each
 
 #: Without what is drawn for each pair anew, the two orders of computation agree.
 _STILL = {"dropout": 0.0, "feature_dropout": 0.0, "noise": 0.0}
@@ -53,29 +54,32 @@ def _joined(each: list[Environment]) -> Environment:
     return Environment._make(join(values) for values in zip(*each, strict=True))
 
 
-def test_energy_additive_fit_and_score(race, machine, full, request, monkeypatch) -> None:
+@pytest.mark.parametrize("ranking_anew", [True, False])
+def test_energy_additive_fit_and_score(race, machine, full, request, monkeypatch, ranking_anew: bool) -> None:
     cls = find_method("energy-additive")
     split = one_split(request, full, cls.capabilities().reads)
 
-    def ours(budget: float, conditions: list[Supports], **encoder: float) -> list[np.ndarray]:
+    def fitted(split: OneSplit, **encoder: float) -> Method:
         method = cls(encoder=encoder)
-        method.fit(split.train, fit_context(split.task, budget=budget))
-        return [method.score(condition, split.query, split.whole) for condition in conditions]
+        method.fit(split.train, fit_context(split.task, budget=split.budget))
+        return method
 
-    def obvious(budget: float, conditions: list[Supports], **encoder: float) -> list[np.ndarray]:
+    def ours(split: OneSplit, **encoder: float) -> list[np.ndarray]:
+        return score(fitted(split, **encoder), split)
+
+    def obvious(split: OneSplit, **encoder: float) -> list[np.ndarray]:
         with monkeypatch.context() as patched:
             patched.setattr(training, "EnergyModel", OneAtATime)
-            method = cls(encoder=encoder)
-            method.fit(split.train, fit_context(split.task, budget=budget))
-        return [score_each(method, condition, split.query, split.whole) for condition in conditions]
+            method = fitted(split, **encoder)
+        return score_each(method, split, ranking_anew=ranking_anew)
 
-    first = split.supports[:1]
-    np.testing.assert_allclose(ours(0.01, first, **_STILL), obvious(0.01, first, **_STILL), rtol=0, atol=1e-3)
+    first = split.brief()
+    np.testing.assert_allclose(ours(first, **_STILL)[0], obvious(first, **_STILL)[0], rtol=0, atol=1e-3)
     race(
         "energy-additive fit + score of one split of `bengi`, 5 k x 10 draws",
-        lambda: ours(split.budget, split.supports),
-        ("the same, one episode at a time", lambda: obvious(split.budget, split.supports)),
+        lambda: ours(split),
+        (PEERS[ranking_anew], lambda: obvious(split)),
         10,
         rounds=1,
-        floor_s=machine.floor_s(flops=flops_of(lambda: ours(split.budget, split.supports))),
+        floor_s=machine.floor_s(flops=flops_of(lambda: ours(split))),
     )

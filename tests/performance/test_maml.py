@@ -68,8 +68,12 @@ def test_second_order_meta_step(race, machine, full, library, tasks, must_reach)
     expected = peer()
     for name, gradient in ours().items():
         torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-6)
-    # Forward, backward, and the derivative of both: each product of the inner step comes with two more.
-    flops = tasks * 2 * _PASS * (STEPS * SHOTS * 9 + QUERY * 3)
+    # Another layer than the first takes three products in each step, and six on the way back. The inputs of the first
+    # stay: one product with those of all pairs in each direction, and four in all for the start and the end.
+    first = WIDTHS[0] * WIDTHS[1]
+    rest = _PASS - first
+    step = 2 * SHOTS * WIDTHS[1] + 9 * rest
+    flops = 2 * tasks * (SHOTS * (STEPS * step + 4 * first) + QUERY * (2 * first + 3 * rest))
     # One step after the other, as in training: a turn of ours is then about as long as one of the peer's.
     in_a_row = 8 if full else 1
     race(

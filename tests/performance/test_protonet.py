@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -10,10 +11,10 @@ from epishot.baselines import prototypical as product
 from epishot.baselines.meta_training import EpisodeSampler
 from epishot.baselines.networks import init_mlp, mlp, optimise
 from epishot.baselines.training_rows import TrainingRows
-from epishot.methods.base import Balance, FitContext, Supports, TrainTable
+from epishot.methods.base import Balance, FitContext, TrainTable
 from epishot.methods.tables import fit_context
 
-from .one_split import flops_of, one_split, score_each
+from .one_split import PEERS, OneSplit, flops_of, one_split, score, score_each
 
 
 class OneAtATime(product.PrototypicalNetwork):
@@ -66,23 +67,28 @@ class OneAtATime(product.PrototypicalNetwork):
         self._prior = product._training_prototypes(lambda rows: mlp(self._network, data.inputs[rows]).detach(), train)
 
 
-def test_protonet_fit_and_score(race, machine, full, request) -> None:
+def fitted(cls: type[product.PrototypicalNetwork], split: OneSplit) -> product.PrototypicalNetwork:
+    method = cls()
+    method.fit(split.train, fit_context(split.task, budget=split.budget))
+    return method
+
+
+@pytest.mark.parametrize("ranking_anew", [True, False])
+def test_protonet_fit_and_score(race, machine, full, request, ranking_anew: bool) -> None:
     split = one_split(request, full, product.PrototypicalNetwork.capabilities().reads)
 
-    def run(cls: type[product.PrototypicalNetwork], budget: float, conditions: list[Supports]) -> list[np.ndarray]:
-        method = cls()
-        method.fit(split.train, fit_context(split.task, budget=budget))
-        score = cls.score if cls is product.PrototypicalNetwork else score_each
-        return [score(method, condition, split.query, split.whole) for condition in conditions]
+    def ours(split: OneSplit) -> list[np.ndarray]:
+        return score(fitted(product.PrototypicalNetwork, split), split)
 
-    first = split.supports[:1]
-    ours, obvious = (run(cls, 0.01, first)[0] for cls in (product.PrototypicalNetwork, OneAtATime))
-    np.testing.assert_allclose(ours, obvious, rtol=0, atol=1e-3)
+    def obvious(split: OneSplit) -> list[np.ndarray]:
+        return score_each(fitted(OneAtATime, split), split, ranking_anew=ranking_anew)
+
+    np.testing.assert_allclose(ours(split.brief())[0], obvious(split.brief())[0], rtol=0, atol=1e-3)
     race(
         "ProtoNet fit + score of one split of `bengi`, 5 k x 10 draws",
-        lambda: run(product.PrototypicalNetwork, split.budget, split.supports),
-        ("the same, one episode at a time", lambda: run(OneAtATime, split.budget, split.supports)),
+        lambda: ours(split),
+        (PEERS[ranking_anew], lambda: obvious(split)),
         10,
         rounds=1,
-        floor_s=machine.floor_s(flops=flops_of(lambda: run(product.PrototypicalNetwork, split.budget, split.supports))),
+        floor_s=machine.floor_s(flops=flops_of(lambda: ours(split))),
     )
