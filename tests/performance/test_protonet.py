@@ -89,6 +89,6 @@ def test_protonet_fit_and_score(race, machine, full, request, ranking_anew: bool
         lambda: ours(split),
         (PEERS[ranking_anew], lambda: obvious(split)),
         10,
-        rounds=1,
+        rounds=3,
         floor_s=machine.floor_s(flops=flops_of(lambda: ours(split))),
     )
