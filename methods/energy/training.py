@@ -11,6 +11,7 @@ the same in all stages.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -95,7 +96,10 @@ def train_model(
     Raises:
         MethodError: no training cell holds both classes, or a loss is identically zero under the sampler.
     """
-    with _reproducible(context.seed):
+    with _reproducible(context.seed), warnings.catch_warnings():
+        # The Fourier head's two gradients are halves of one tensor. Copies of them would not warn, but are summed in
+        # another order where gradients are clipped: published scores could not be had again.
+        warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
         training = _Training(data, labels, n_cells, config, context)
         training.observer = observer
         return training.run()

@@ -25,9 +25,6 @@ class FourierEnergyHead(nn.Module):
         scale = math.sqrt(2.0 / (d * (harmonics + 1)))
         self.cosine = nn.Parameter(torch.randn(width, d, harmonics + 1) * scale)
         self.sine = nn.Parameter(torch.randn(width, d, harmonics + 1) * scale)
-        for half in (self.cosine, self.sine):
-            # The gradient arrives as half of a larger tensor, of which torch would warn in every process.
-            half.register_hook(torch.Tensor.contiguous)
         self.out = nn.Linear(width, 1)
         self.register_buffer("orders", torch.arange(harmonics + 1, dtype=torch.float32), persistent=False)
 
