@@ -43,8 +43,8 @@ class LabelledPairs(NamedTuple):
         """([T,] n) of each pair in its task's weighted mean; all 0 where every weight is 0."""
         return self.weight / self.weight.sum(-1, keepdim=True).clamp(min=1.0)
 
-    def tasks(self, part: slice) -> LabelledPairs:
-        """Some of the T tasks."""
+    def tasks(self, part: slice | int) -> LabelledPairs:
+        """Some of the T tasks, or one without the task dimension."""
         return LabelledPairs(*(field[part] for field in self))
 
 
@@ -131,7 +131,7 @@ def run_pass(z: Tensor, uppers: Sequence[Affine], targets: Targets, bends: bool 
         inputs = torch.mul(z, gate, out=z if read else None)
         # silu' = s + a (1 - s), s the sigmoid and a = silu.
         read.append((gate, inputs, torch.lerp(inputs, one, gate)))
-        z = torch.baddbmm(layer.bias, inputs, layer.weight)
+        z = outputs(layer, inputs)
     logit = z + targets.offset
     probability = torch.sigmoid(logit)
     delta = (probability - targets.label) * targets.share
@@ -183,7 +183,7 @@ class Descent:
         z = outputs(first, self._x)
         first_deltas = torch.zeros_like(z)
         for _ in range(steps):
-            at = run_pass(z, uppers, self._targets, bends=second_order and remember)
+            at = run_pass(z, uppers, self._targets, bends=second_order)
             self._follow(z, at.first_delta)
             first_deltas += at.first_delta
             uppers = [
@@ -240,17 +240,18 @@ class Descent:
                 upper = at.uppers[number]
                 # Before v changes.
                 r_back = _product(r_delta, upper.weight.mT).baddbmm_(upper.delta, v[number + 1].weight.mT)
-                weight, bias = gradient[number + 1]
-                weight.baddbmm_(upper.inputs.mT, r_delta, alpha=-self._rate)
-                weight.baddbmm_(r_inputs[number].mT, upper.delta, alpha=-self._rate)
-                bias.sub_(r_delta.sum(-2, keepdim=True), alpha=self._rate)
+                self._subtract(gradient[number + 1], upper.inputs, r_delta)
+                gradient[number + 1].weight.baddbmm_(r_inputs[number].mT, upper.delta, alpha=-self._rate)
                 r_delta = r_back.mul_(upper.slope).addcmul_(upper.half_bend, below[number], value=2)
             self._follow(r_first, r_delta)
             first_deltas += r_delta
-        weight, bias = gradient[0]
-        weight.baddbmm_(self._x.mT, first_deltas, alpha=-self._rate)
-        bias.sub_(first_deltas.sum(-2, keepdim=True), alpha=self._rate)
+        self._subtract(gradient[0], self._x, first_deltas)
         return by_rate
+
+    def _subtract(self, layer: Affine, inputs: Tensor, delta: Tensor) -> None:
+        """Take alpha times a layer's gradient from it, in place."""
+        layer.weight.baddbmm_(inputs.mT, delta, alpha=-self._rate)
+        layer.bias.sub_(delta.sum(-2, keepdim=True), alpha=self._rate)
 
 
 def _with_ones(inputs: Tensor, weight: bool, bias: bool) -> Tensor:

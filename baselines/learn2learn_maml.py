@@ -73,8 +73,8 @@ def meta_loss(
     """`meta_gradient.meta_loss` by learn2learn, one task after the other, all weights adapted."""
     losses = []
     for task in range(len(supports.label)):
-        support, query = (LabelledPairs(*(tensor[task] for tensor in pairs)) for pairs in (supports, queries))
-        losses.append(bce_loss(adapted_weights(parameters, support, inner_rate, inner_steps, first_order), query))
+        adapted = adapted_weights(parameters, supports.tasks(task), inner_rate, inner_steps, first_order)
+        losses.append(bce_loss(adapted, queries.tasks(task)))
     return torch.stack(losses).mean()
 
 
@@ -127,9 +127,7 @@ class MamlLearn2learn(Maml):
         initial = {name: tensor.detach().requires_grad_() for name, tensor in self._parameters.items()}
         with torch.enable_grad():
             sets = [
-                adapted_weights(
-                    initial, LabelledPairs(*(tensor[e] for tensor in supports)), rate, self._inner_steps, True
-                )
+                adapted_weights(initial, supports.tasks(e), rate, self._inner_steps, True)
                 for e in range(len(supports.label))
             ]
         return {name: torch.stack([one[name].detach() for one in sets]) for name in initial}

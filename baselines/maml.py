@@ -167,7 +167,7 @@ class Maml(Method):
         scores = np.empty((supports.n_episodes, query.n))
         for start in range(0, supports.n_episodes, _SCORE_CHUNK):
             part = slice(start, start + _SCORE_CHUNK)
-            adapted = self._adapted(LabelledPairs(*(tensor[part] for tensor in pairs)))
+            adapted = self._adapted(pairs.tasks(part))
             scores[part] = mlp_in_chunks(adapted, inputs).squeeze(-1).cpu().numpy()
         return scores
 

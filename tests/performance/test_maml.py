@@ -98,7 +98,7 @@ def test_adapt_and_score(race, machine, full, library) -> None:
         scores = np.empty((episodes, queries), dtype=np.float32)
         for first in range(0, episodes, chunk):
             part = slice(first, first + chunk)
-            adapted = adapt(initial, LabelledPairs(*(field[part] for field in supports)), RATE, STEPS)
+            adapted = adapt(initial, supports.tasks(part), RATE, STEPS)
             scores[part] = mlp_in_chunks(adapted, query).squeeze(-1).numpy()
         return scores
 
