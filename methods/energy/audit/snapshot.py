@@ -114,9 +114,8 @@ class Snapshot:
 
 
 def take(model: EnergyModel, cells: tuple[CellRows, ...], step: int, stage: str) -> Snapshot:
-    """Read every watched cell by the student alone, as an unseen one would be; the model's mode is the caller's."""
-    model.eval()
-    with torch.no_grad():
+    """Read every watched cell by the student alone, as an unseen one would be."""
+    with model.plain():
         states = tuple(_state(model, rows) for rows in cells)
         neutral = model.neutral(1).parameters[0].double().numpy()
     return Snapshot(step, stage, states, neutral, model.coupling.names, bool(model.coupling.x_dependent))
